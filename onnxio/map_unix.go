@@ -1,0 +1,50 @@
+//go:build unix
+
+package onnxio
+
+import (
+	"fmt"
+	"math"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapping is a file's content, mapped read only.
+type mapping struct{ data []byte }
+
+func mapFile(path string) (*mapping, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case st.IsDir():
+		return nil, fmt.Errorf("it is a folder")
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("it is not a regular file")
+	case st.Size() == 0:
+		return &mapping{}, nil
+	case st.Size() > math.MaxInt-1:
+		return nil, fmt.Errorf("it is too large to be mapped: %d bytes", st.Size())
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("map: %w", err)
+	}
+	return &mapping{b}, nil
+}
+
+func (m *mapping) close() error {
+	if m == nil || m.data == nil {
+		return nil
+	}
+	b := m.data
+	m.data = nil
+	return unix.Munmap(b)
+}

@@ -1,0 +1,81 @@
+package kernels
+
+// Activations are applied in the epilogue of a convolution or a matrix product,
+// while the tile just computed is still in cache. NaN stays NaN.
+
+import "math"
+
+// ActivationKind names a function of one number.
+type ActivationKind uint8
+
+// The activations, with their formulas and what Alpha and Beta mean.
+const (
+	NoActivation ActivationKind = iota // x
+	Relu                               // max(x, 0)
+	LeakyRelu                          // x < 0 ? Alpha*x : x
+	Clip                               // min(max(x, Alpha), Beta)
+	Sigmoid                            // 1 / (1 + exp(-x))
+	SiLU                               // x * sigmoid(x)
+	HardSwish                          // x * min(max(x/6 + 1/2, 0), 1)
+	HardSigmoid                        // min(max(Alpha*x + Beta, 0), 1)
+	Tanh                               // tanh(x)
+	Mish                               // x * tanh(log(1 + exp(x)))
+	Gelu                               // x * (1 + erf(x/sqrt(2))) / 2
+)
+
+// Activation is a function of one number with its parameters. The zero value
+// leaves its argument as it is.
+type Activation struct {
+	Kind        ActivationKind
+	Alpha, Beta float32
+}
+
+// Apply replaces each element of x by its activation.
+func (a Activation) Apply(x []float32) {
+	switch a.Kind {
+	case NoActivation:
+	case Relu:
+		ReluSlice(x, x)
+	case LeakyRelu:
+		for i, v := range x {
+			if v < 0 {
+				x[i] = a.Alpha * v
+			}
+		}
+	case Clip:
+		ClipSlice(x, x, a.Alpha, a.Beta)
+	case Sigmoid:
+		SigmoidSlice(x, x)
+	case SiLU:
+		SiLUSlice(x, x)
+	case HardSwish:
+		for i, v := range x {
+			x[i] = v * clamp(v*(1.0/6)+0.5, 0, 1)
+		}
+	case HardSigmoid:
+		for i, v := range x {
+			x[i] = clamp(a.Alpha*v+a.Beta, 0, 1)
+		}
+	case Tanh:
+		TanhSlice(x, x)
+	case Mish:
+		for i, v := range x {
+			x[i] = float32(float64(v) * math.Tanh(math.Log1p(math.Exp(float64(v)))))
+		}
+	case Gelu:
+		for i, v := range x {
+			x[i] = float32(0.5 * float64(v) * (1 + math.Erf(float64(v)/math.Sqrt2)))
+		}
+	}
+}
+
+// clamp keeps NaN, which the built-in min and max do as well but more slowly.
+func clamp(v, lo, hi float32) float32 {
+	if v < lo {
+		return lo
+	}
+	if v > hi {
+		return hi
+	}
+	return v
+}
