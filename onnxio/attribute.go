@@ -226,6 +226,12 @@ func NewTypeAttr(name string, t *Type) *Attribute {
 	return newAttribute(&Attribute{Name: name, Type: AttrTypeProto, TP: t}, bytesField(14, t.encode()))
 }
 
+// NewRef makes an attribute of a node inside a function: it has no value of its own and stands for the
+// attribute ref of the function's call.
+func NewRef(name string, t AttrType, ref string) *Attribute {
+	return newAttribute(&Attribute{Name: name, Type: t, RefName: ref}, stringField(21, ref))
+}
+
 func newAttribute(a *Attribute, value ...field) *Attribute {
 	a.fields = append(append([]field{stringField(1, a.Name)}, value...), varintField(20, int64(a.Type)))
 	return a

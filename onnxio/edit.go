@@ -63,7 +63,7 @@ func NewFunction(domain, name string, inputs, outputs []string, opsets []Opset, 
 
 // AddAttributeNames declares attributes that a call of the function may set.
 func (f *Function) AddAttributeNames(names ...string) {
-	f.AttributeNames = append(f.AttributeNames, names...)
+	f.AttributeNames = slices.Concat(f.AttributeNames, names)
 	f.set(6, stringFields(6, f.AttributeNames)...)
 }
 

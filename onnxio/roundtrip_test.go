@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"io"
 	"os"
 	"path/filepath"
@@ -110,6 +111,24 @@ func TestCorpusModelsRoundTripByteForByte(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A skeleton is a real export whose weights are zeros: 8 bytes of length, a JSON header, the model.
+func TestSkeletonsRoundTripByteForByte(t *testing.T) {
+	if testing.Short() {
+		t.Skip("2 GB to unpack")
+	}
+	paths, err := filepath.Glob(filepath.Join(corpus(t, "models", "skeletons"), "*.skel.gz"))
+	if err != nil || len(paths) != 40 {
+		t.Fatalf("%d skeletons, want 40 (%v)", len(paths), err)
+	}
+	for _, p := range paths {
+		b, err := gunzip(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, filepath.Base(p), b[8+binary.LittleEndian.Uint64(b):])
 	}
 }
 

@@ -47,10 +47,13 @@ func (m *Model) Bytes() []byte {
 // model or what it held before. A model that nobody changed is written byte for byte as it was read.
 //
 // When the model came with external data, or is larger than 2 GiB, its large weights go to a data
-// file path+".data", which is written first and replaces an older one. The one
+// file path+".data", which is complete before either file is renamed, and replaces an older one. The one
 // exception is an unchanged model: its data files are copied beside it under their own names, unless
 // they are there already.
-func (m *Model) Save(path string) error {
+func (m *Model) Save(path string) error { return m.save(path, maxFile) }
+
+// save is Save with a limit for the size of the model file, bytes.
+func (m *Model) save(path string, limit int64) error {
 	if st, err := os.Stat(path); err == nil {
 		if !st.Mode().IsRegular() {
 			return m.saveStream(path, st)
@@ -60,17 +63,21 @@ func (m *Model) Save(path string) error {
 		}
 	}
 	ext := m.externalTensors()
-	if len(ext) == 0 && m.Size() <= maxFile {
-		return saveFile(path, m.Encode)
+	if len(ext) > 0 && m.file == nil {
+		return fmt.Errorf("%s: the data of tensor %q is external, but the model was not read from a file", path, ext[0].Name)
 	}
-	if !m.changed() {
-		if err := m.copyData(path, ext); err == nil {
-			return saveFile(path, m.Encode)
+	if len(ext) == 0 && m.Size() <= limit {
+		return saveFiles(output{path, m.Encode})
+	}
+	if !m.changed() && m.Size() <= limit {
+		files, err := m.copiesOf(ext, path)
+		if err == nil {
+			return saveFiles(append(files, output{path, m.Encode})...)
 		} else if !errors.Is(err, os.ErrExist) {
 			return err
 		}
 	}
-	return m.saveSplit(path)
+	return m.saveSplit(path, limit)
 }
 
 // saveStream writes to something that is not a regular file, such as /dev/stdout or a pipe.
@@ -125,9 +132,10 @@ func (m *Model) externalTensors() []*Tensor {
 	return out
 }
 
-// copyData copies the data files of an unchanged model beside path. A file of the same name that holds
-// something else is left alone: the error wraps os.ErrExist.
-func (m *Model) copyData(path string, ext []*Tensor) error {
+// copiesOf returns what is to be written for the data files of an unchanged model to stand beside path. A file of the
+// same name that holds something else is left alone: the error wraps os.ErrExist.
+func (m *Model) copiesOf(ext []*Tensor, path string) ([]output, error) {
+	var files []output
 	done := map[string]bool{}
 	for _, t := range ext {
 		loc := t.External.Location
@@ -137,24 +145,25 @@ func (m *Model) copyData(path string, ext []*Tensor) error {
 		done[loc] = true
 		src, err := m.file.open(loc)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		to := filepath.Join(filepath.Dir(path), filepath.FromSlash(loc))
+		if to == filepath.Clean(path) {
+			return nil, fmt.Errorf("%s: %w", to, os.ErrExist)
+		}
 		if _, err := os.Lstat(to); err == nil {
 			from, _ := locate(filepath.Dir(m.file.path), loc)
 			if same(from, to) || sameContent(to, src.data) {
 				continue
 			}
-			return fmt.Errorf("%s: %w", to, os.ErrExist)
+			return nil, fmt.Errorf("%s: %w", to, os.ErrExist)
 		}
 		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
-			return err
+			return nil, err
 		}
-		if err := saveFile(to, func(w io.Writer) error { _, err := w.Write(src.data); return err }); err != nil {
-			return err
-		}
+		files = append(files, output{to, func(w io.Writer) error { _, err := w.Write(src.data); return err }})
 	}
-	return nil
+	return files, nil
 }
 
 func same(a, b string) bool {
@@ -173,44 +182,71 @@ func sameContent(path string, want []byte) bool {
 }
 
 // saveSplit writes the large weights to a data file and the rest to path.
-func (m *Model) saveSplit(path string) error {
+func (m *Model) saveSplit(path string, limit int64) error {
 	c := m.Clone()
-	location := filepath.Base(path) + ".data"
 	dataPath := path + ".data"
 	if st, err := os.Stat(dataPath); err == nil && m.reads(st) {
 		return fmt.Errorf("%s: the output's data file would overwrite the data that the model is read from; choose another name", dataPath)
 	}
-	err := saveFile(dataPath, func(w io.Writer) error {
-		at := int64(0)
-		for _, t := range c.Tensors() {
-			if t.DataType == String || (t.External == nil && t.Size() < minSpill) {
-				continue
-			}
-			raw, err := t.Raw()
-			if err != nil {
-				return err
-			}
-			if pad := (dataAlign - at%dataAlign) % dataAlign; pad > 0 {
-				if _, err := w.Write(make([]byte, pad)); err != nil {
-					return err
-				}
-				at += pad
-			}
-			if _, err := w.Write(raw); err != nil {
-				return err
-			}
-			t.spill(location, at, int64(len(raw)))
-			at += int64(len(raw))
+	data := func(w io.Writer) error { return c.spillTo(w, filepath.Base(dataPath), limit) }
+	model := func(w io.Writer) error {
+		if n := c.Size(); n > limit {
+			return fmt.Errorf("the model needs %d bytes without its weights, more than the %d that protobuf can read", n, limit)
 		}
+		return c.Encode(w)
+	}
+	return saveFiles(output{dataPath, data}, output{path, model})
+}
+
+// spillTo writes weights to w, each at a multiple of dataAlign, and makes their tensors point to location.
+// Initializers go first: not every reader takes external data anywhere else, so that tensors
+// in attributes follow only where the model file would be too large with them.
+func (m *Model) spillTo(w io.Writer, location string, limit int64) error {
+	at := int64(0)
+	spill := func(t *Tensor) error {
+		raw, err := t.Raw()
+		if err != nil {
+			return err
+		}
+		pad := (dataAlign - at%dataAlign) % dataAlign
+		if _, err := w.Write(make([]byte, pad)); err != nil {
+			return err
+		}
+		if _, err := w.Write(raw); err != nil {
+			return err
+		}
+		t.spill(location, at+pad, int64(len(raw)))
+		at += pad + int64(len(raw))
 		return nil
+	}
+	initializer := map[*Tensor]bool{}
+	m.Walk(nil, func(g *Graph) {
+		for _, t := range g.Initializers {
+			initializer[t] = true
+		}
 	})
-	if err != nil {
-		return err
+	var rest []*Tensor
+	for _, t := range m.Tensors() {
+		large := t.DataType != String && t.Size() >= minSpill
+		if t.External == nil && !(large && initializer[t]) {
+			if large {
+				rest = append(rest, t)
+			}
+			continue
+		}
+		if err := spill(t); err != nil {
+			return err
+		}
 	}
-	if c.Size() > maxFile {
-		return fmt.Errorf("%s: the model needs %d bytes without its weights, more than the 2 GiB that protobuf can read", path, c.Size())
+	if m.Size() <= limit {
+		return nil
 	}
-	return saveFile(path, c.Encode)
+	for _, t := range rest {
+		if err := spill(t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // spill makes the tensor point into the data file.
@@ -227,36 +263,65 @@ func (t *Tensor) spill(location string, offset, length int64) {
 // writeBuffer joins small writes; large ones pass it by, bytes.
 const writeBuffer = 1 << 20
 
-// saveFile writes a file beside path and renames it into place. On any error path is as it was, and
-// nothing else is left.
-func saveFile(path string, write func(io.Writer) error) (err error) {
-	f, err := createBeside(path)
+// output is a file to be written.
+type output struct {
+	path  string
+	write func(io.Writer) error
+}
+
+// saveFiles writes every file beside its path, in order, and when all are complete renames them into place. On
+// any error before that, every path is as it was, and nothing else is left.
+func saveFiles(files ...output) error {
+	var done []string
+	defer func() {
+		for _, tmp := range done {
+			os.Remove(tmp) // what was renamed is there no more
+		}
+	}()
+	for _, f := range files {
+		if st, err := os.Stat(f.path); err == nil && !st.Mode().IsRegular() {
+			return fmt.Errorf("%s: it is there already, and not a regular file", f.path)
+		}
+		tmp, err := writeBeside(f)
+		if err != nil {
+			return err
+		}
+		done = append(done, tmp)
+	}
+	for i, f := range files {
+		if err := os.Rename(done[i], f.path); err != nil {
+			return fmt.Errorf("%s: %w", f.path, plainPathError(err))
+		}
+	}
+	return nil
+}
+
+// writeBeside writes a file under a temporary name in its folder, and returns that name.
+func writeBeside(out output) (tmp string, err error) {
+	f, err := createBeside(out.path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() {
 		if err != nil {
 			f.Close()
 			os.Remove(f.Name())
-			err = fmt.Errorf("%s: %w", path, plainPathError(err))
+			err = fmt.Errorf("%s: %w", out.path, plainPathError(err))
 		}
 	}()
 	w := bufio.NewWriterSize(f, writeBuffer)
-	if err := write(w); err != nil {
-		return err
+	if err := out.write(w); err != nil {
+		return "", err
 	}
 	if err := w.Flush(); err != nil {
-		return err
+		return "", err
 	}
-	if st, err := os.Stat(path); err == nil { // keep the mode of the file that is replaced
+	if st, err := os.Stat(out.path); err == nil { // keep the mode of the file that is replaced
 		if err := f.Chmod(st.Mode().Perm()); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return f.Name(), f.Close()
 }
 
 // createBeside opens a new file in path's folder, with the mode that the user's umask gives.

@@ -1,6 +1,7 @@
 package onnxio
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -54,6 +55,9 @@ func (s *source) open(location string) (*mapping, error) {
 
 // locate checks that location names a file inside dir, with links followed, and returns its path.
 func locate(dir, location string) (string, error) {
+	if location == "" {
+		return "", errors.New("external data without a location")
+	}
 	clean := filepath.FromSlash(strings.ReplaceAll(location, `\`, "/"))
 	if !filepath.IsLocal(clean) {
 		return "", fmt.Errorf("external data %q leaves the model's folder", location)
@@ -93,6 +97,9 @@ func (s *source) close() error {
 func plainPathError(err error) error {
 	if pe, ok := err.(*fs.PathError); ok {
 		return pe.Err
+	}
+	if le, ok := err.(*os.LinkError); ok {
+		return le.Err
 	}
 	return err
 }

@@ -391,8 +391,15 @@ func (t *Tensor) SetName(name string) {
 
 // SetRaw replaces dims and elements; the element type stays.
 func (t *Tensor) SetRaw(dims []int64, raw []byte) error {
-	n := NewTensor(t.Name, t.DataType, dims, raw)
-	if want := n.Size(); want != int64(len(raw)) {
+	n, err := (&Tensor{Name: t.Name, Dims: dims}).elements()
+	if err != nil {
+		return err
+	}
+	want, ok := t.DataType.Bytes(n)
+	if !ok {
+		return fmt.Errorf("tensor %q: %v has no raw form", t.Name, t.DataType)
+	}
+	if want != int64(len(raw)) {
 		return fmt.Errorf("tensor %q: %d bytes for %v%v, want %d", t.Name, len(raw), t.DataType, dims, want)
 	}
 	t.replaceData(dims, field{num: 9, body: rawPayload(raw)}, &Slices{whole: raw})

@@ -214,6 +214,9 @@ func parseShape(b []byte) ([]Dim, error) {
 }
 
 func (t *Type) encode() []byte {
+	if t == nil { // a sequence of nothing known
+		return nil
+	}
 	switch t.Kind {
 	case KindTensor, KindSparse:
 		b := varintField(1, int64(t.Elem)).raw

@@ -3,8 +3,6 @@ package kernels
 // Activations are applied in the epilogue of a convolution or a matrix product,
 // while the tile just computed is still in cache. NaN stays NaN.
 
-import "math"
-
 // ActivationKind names a function of one number.
 type ActivationKind uint8
 
@@ -37,11 +35,7 @@ func (a Activation) Apply(x []float32) {
 	case Relu:
 		ReluSlice(x, x)
 	case LeakyRelu:
-		for i, v := range x {
-			if v < 0 {
-				x[i] = a.Alpha * v
-			}
-		}
+		LeakyReluSlice(x, x, a.Alpha)
 	case Clip:
 		ClipSlice(x, x, a.Alpha, a.Beta)
 	case Sigmoid:
@@ -49,23 +43,15 @@ func (a Activation) Apply(x []float32) {
 	case SiLU:
 		SiLUSlice(x, x)
 	case HardSwish:
-		for i, v := range x {
-			x[i] = v * clamp(v*(1.0/6)+0.5, 0, 1)
-		}
+		HardSwishSlice(x, x)
 	case HardSigmoid:
-		for i, v := range x {
-			x[i] = clamp(a.Alpha*v+a.Beta, 0, 1)
-		}
+		HardSigmoidSlice(x, x, a.Alpha, a.Beta)
 	case Tanh:
 		TanhSlice(x, x)
 	case Mish:
-		for i, v := range x {
-			x[i] = float32(float64(v) * math.Tanh(math.Log1p(math.Exp(float64(v)))))
-		}
+		MishSlice(x, x)
 	case Gelu:
-		for i, v := range x {
-			x[i] = float32(0.5 * float64(v) * (1 + math.Erf(float64(v)/math.Sqrt2)))
-		}
+		GeluSlice(x, x)
 	}
 }
 

@@ -151,7 +151,11 @@ func choosePath(plan *ConvPlan, weights []float32) convPath {
 	case c.InChannels == c.Groups && len(c.Kernel) > 0 && volume(c.Kernel) > 0:
 		return newDepthwisePath(plan, weights)
 	}
-	return newGemmPath(plan, weights)
+	direct := newGemmPath(plan, weights)
+	if w := newWinogradPath(plan, weights, direct); w != nil {
+		return w
+	}
+	return direct
 }
 
 // Run computes y (n x OutChannels x OutSpatial) from x (n x InChannels x

@@ -25,9 +25,9 @@ func (d *depthwisePath) run(p *Pool, g convGeometry) {
 		buffer := borrow(layout.size)
 		defer giveBack(buffer)
 		clear(*buffer)
-		at := make([]int, len(g.in))
+		sums := newDepthwiseSums(layout)
 		for i := lo; i < hi; i++ {
-			layout.fill(*buffer, g.x[i*g.inSize:(i+1)*g.inSize], at)
+			layout.fill(d.tier, *buffer, g.x[i*g.inSize:(i+1)*g.inSize])
 			for m := range multiplier {
 				oc := i*multiplier + m
 				channel := oc % c.OutChannels
@@ -36,7 +36,15 @@ func (d *depthwisePath) run(p *Pool, g convGeometry) {
 					bias = g.rowBias[channel]
 				}
 				y := g.y[oc*g.outSize : (oc+1)*g.outSize]
-				d.plane(y, *buffer, layout, d.weights[channel*taps:(channel+1)*taps], bias, at)
+				sums.weights, sums.bias = d.weights[channel*taps:(channel+1)*taps], bias
+				if g.fits() {
+					sums.lo, sums.hi, _ = g.act.bounds()
+					sums.plane(y, *buffer, d.tier.depthwise)
+					continue
+				}
+				none := bare(false)
+				sums.lo, sums.hi = none.Lo, none.Hi
+				sums.plane(y, *buffer, d.tier.depthwise)
 				if g.residual != nil {
 					Add(y, y, g.residual[oc*g.outSize:(oc+1)*g.outSize])
 				}
@@ -46,100 +54,81 @@ func (d *depthwisePath) run(p *Pool, g convGeometry) {
 	})
 }
 
-func (d *depthwisePath) plane(y, padded []float32, l *phaseLayout, weights []float32, bias float32, at []int) {
-	width := l.out[len(l.out)-1]
-	for row := 0; row*width < len(y); row++ {
-		unravel(row, l.out[:len(l.out)-1], at[:len(l.out)-1])
-		weightedRuns(y[row*width:(row+1)*width], padded[l.rowStart(at):], l.taps, weights, bias)
+// plane computes one output plane within the bounds. Along the last axis it is
+// cut into strips as wide as a vector; a strip's vectors lie one below the other
+// where there are rows, and side by side where there is only one.
+func (s *depthwiseSums) plane(y, padded []float32, strip depthwiseStrip) {
+	size := s.rows * s.width
+	for i := 0; i*size < len(y); i++ {
+		start := 0
+		if outer := len(s.out) - 2; outer > 0 {
+			unravel(i, s.out[:outer], s.at[:outer])
+			start = s.rowStart(s.at)
+		}
+		s.y, s.x = y[i*size:(i+1)*size], padded[start:]
+		strip(s)
 	}
 }
 
-// weightedRuns sets y[i] = bias + sum over t of weights[t] * x[taps[t]+i].
-func weightedRuns(y, x []float32, taps []int, weights []float32, bias float32) {
-	for i := range y {
-		y[i] = bias
+// depthwiseSums is rows of outputs, width long and adjoining in y; those of x
+// are pitch apart. y = bias + sum over t of weights[t] * x[taps[t]+...], kept
+// within lo and hi.
+type depthwiseSums struct {
+	*phaseLayout
+	y, x         []float32
+	weights      []float32
+	bias, lo, hi float32
+	rows, width  int
+	pitch        int
+	at           []int // coordinates of the first row
+}
+
+func newDepthwiseSums(l *phaseLayout) *depthwiseSums {
+	last := len(l.out) - 1
+	s := &depthwiseSums{phaseLayout: l, width: l.out[last], rows: 1, at: make([]int, last+1)}
+	if last > 0 {
+		s.rows = l.out[last-1]
+		s.pitch = l.conv.Strides[last-1] * l.rowSize
 	}
-	for t, w := range weights {
-		run := x[taps[t]:]
-		run = run[:len(y)]
-		for i, v := range run {
-			y[i] += w * v
+	return s
+}
+
+// depthwiseStrip computes such sums. It may read, not use, up to a vector more
+// of x.
+type depthwiseStrip func(s *depthwiseSums)
+
+func stripGo(s *depthwiseSums) {
+	for row := range s.rows {
+		y, x := s.y[row*s.width:(row+1)*s.width], s.x[row*s.pitch:]
+		for i := range y {
+			y[i] = s.bias
 		}
+		for t, w := range s.weights {
+			run := x[s.taps[t]:]
+			run = run[:len(y)]
+			for i, v := range run {
+				y[i] += w * v
+			}
+		}
+		ClipSlice(y, y, s.lo, s.hi)
 	}
 }
 
-// phaseLayout is the padded copy of a plane: rows of the input with the padding
-// around them, each row split by column modulo stride.
-type phaseLayout struct {
-	conv    *Conv
-	in, out []int
-	rows    []int // padded sizes of all axes but the last
-	phase   int   // length of one phase of a row
-	size    int
-	taps    []int // place of each tap relative to an output row's start
-}
-
-func newPhaseLayout(c *Conv, in, out []int) *phaseLayout {
-	last := len(in) - 1
-	l := &phaseLayout{conv: c, in: in, out: out, rows: make([]int, last)}
-	span := func(d int) int { return max(0, (out[d]-1)*c.Strides[d]+reach(c.Kernel[d], c.Dilations[d])) }
-	stride := c.Strides[last]
-	l.phase = (span(last) + stride - 1) / stride
-	l.size = l.phase * stride
-	for d := range l.rows {
-		l.rows[d] = span(d)
-		l.size *= l.rows[d]
-	}
-	at := make([]int, len(in))
-	for tap := range volume(c.Kernel) {
-		unravel(tap, c.Kernel, at)
-		flat := 0
-		for d, size := range l.rows {
-			flat = flat*size + at[d]*c.Dilations[d]
+// stripMaximaGo sets y to the maxima of bias and the taps.
+func stripMaximaGo(s *depthwiseSums) {
+	for row := range s.rows {
+		y, x := s.y[row*s.width:(row+1)*s.width], s.x[row*s.pitch:]
+		for i := range y {
+			y[i] = s.bias
 		}
-		column := at[last] * c.Dilations[last]
-		l.taps = append(l.taps, (flat*stride+column%stride)*l.phase+column/stride)
-	}
-	return l
-}
-
-// rowStart is where the first output of a row, given by its coordinates without
-// the last, finds its first tap.
-func (l *phaseLayout) rowStart(at []int) int {
-	flat := 0
-	for d, size := range l.rows {
-		flat = flat*size + at[d]*l.conv.Strides[d]
-	}
-	return flat * l.conv.Strides[len(l.rows)] * l.phase
-}
-
-// fill copies a plane into its place. What is padding is never written: it
-// stays zero from plane to plane.
-func (l *phaseLayout) fill(padded, plane []float32, at []int) {
-	last := len(l.rows)
-	width, stride := l.in[last], l.conv.Strides[last]
-	shift := l.conv.PadsBegin[last]
-	lo, hi := max(0, -shift), min(width, l.phase*stride-shift)
-	for row := range volume(l.rows) {
-		unravel(row, l.rows, at[:last])
-		from, inside := 0, true
-		for d := range l.rows {
-			i := at[d] - l.conv.PadsBegin[d]
-			inside = inside && i >= 0 && i < l.in[d]
-			from = from*l.in[d] + i
-		}
-		if !inside || hi <= lo {
-			continue
-		}
-		dst := padded[row*stride*l.phase : (row+1)*stride*l.phase]
-		src := plane[from*width : (from+1)*width]
-		if stride == 1 {
-			copy(dst[lo+shift:], src[lo:hi])
-			continue
-		}
-		for i := lo; i < hi; i++ {
-			column := i + shift
-			dst[column%stride*l.phase+column/stride] = src[i]
+		for _, t := range s.taps {
+			run := x[t:]
+			run = run[:len(y)]
+			for i, v := range run {
+				if v > y[i] {
+					y[i] = v
+				}
+			}
 		}
 	}
 }

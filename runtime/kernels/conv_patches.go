@@ -13,7 +13,7 @@ type patchSource struct {
 	channels int
 }
 
-// run is consecutive outputs of one output row.
+// run is consecutive outputs of one output row, within one vector.
 type run struct {
 	column int // of the panel
 	length int
@@ -23,68 +23,139 @@ type run struct {
 func (s *patchSource) panels(scratch []float32, p0, depth, j0, cols int) []float32 {
 	nr := s.tier.gemm.NR
 	at := 0
-	var runs []run
+	var p patchPanel
 	for j := 0; j < cols; j += nr {
-		runs = s.runs(runs[:0], j0+j, min(nr, cols-j))
-		s.panel(scratch[at:at+nr*depth], p0, depth, runs)
+		p.locate(s, j0+j, min(nr, cols-j))
+		s.panel(scratch[at:at+nr*depth], p0, depth, &p)
 		at += nr * depth
 	}
 	return scratch[:at]
 }
 
-// runs cuts columns j..j+width at the ends of output rows.
-func (s *patchSource) runs(runs []run, j, width int) []run {
+// patchPanel is where the columns of a panel lie in the output.
+type patchPanel struct {
+	width  int
+	runs   []run
+	coords []int // of all runs
+}
+
+// locate cuts columns j..j+width at the ends of output rows and of vectors.
+func (p *patchPanel) locate(s *patchSource, j, width int) {
 	out := s.geo.out
 	last := len(out) - 1
+	p.width, p.runs = width, p.runs[:0]
+	if need := width * len(out); cap(p.coords) < need {
+		p.coords = make([]int, need)
+	}
 	for column := 0; column < width; {
-		at := make([]int, len(out))
+		at := p.coords[len(p.runs)*len(out) : (len(p.runs)+1)*len(out)]
 		unravel(j+column, out, at)
-		length := width - column
+		length := min(width-column, patchLanes-column%patchLanes)
 		if last >= 0 {
 			length = min(length, out[last]-at[last])
 		}
-		runs = append(runs, run{column: column, length: length, at: at})
+		p.runs = append(p.runs, run{column: column, length: length, at: at})
 		column += length
 	}
-	return runs
 }
 
+// patchLanes is the vector that runs must not cross.
+const patchLanes = 16
+
 // panel packs terms p0..p0+depth of one panel.
-func (s *patchSource) panel(panel []float32, p0, depth int, runs []run) {
+func (s *patchSource) panel(panel []float32, p0, depth int, where *patchPanel) {
 	nr := s.tier.gemm.NR
-	tapAt := make([]int, len(s.geo.in))
+	var room [4]int
+	tapAt := room[:]
+	if len(s.geo.in) > len(tapAt) {
+		tapAt = make([]int, len(s.geo.in))
+	}
+	tapAt = tapAt[:len(s.geo.in)]
 	for p := 0; p < depth; {
 		tap, channel := (p0+p)/s.channels, (p0+p)%s.channels
 		count := min(s.channels-channel, depth-p)
 		unravel(tap, s.geo.conv.Kernel, tapAt)
 		rows := panel[p*nr : (p+count)*nr]
-		clear(rows)
-		for i := range runs {
-			s.gather(rows, channel, count, tapAt, &runs[i])
+		if s.tier.packs != nil {
+			s.gatherVectors(rows, channel, count, tapAt, where)
+		} else {
+			s.gather(rows, channel, count, tapAt, where)
 		}
 		p += count
 	}
 }
 
-// gather writes what one tap sees from one run, for count channels.
-func (s *patchSource) gather(rows []float32, channel, count int, tapAt []int, r *run) {
-	from, first, length, step := s.geo.conv.span(r, tapAt, s.geo.in)
-	if length <= 0 {
-		return
-	}
+// gather writes what one tap sees, for count channels.
+func (s *patchSource) gather(rows []float32, channel, count int, tapAt []int, where *patchPanel) {
 	nr := s.tier.gemm.NR
-	for c := range count {
-		dst := rows[c*nr+r.column+first:]
-		dst = dst[:length]
-		src := s.x[(channel+c)*s.geo.inSize+from:]
-		if step == 1 {
-			copy(dst, src[:length])
+	for i := range where.runs {
+		r := &where.runs[i]
+		from, first, length, step := s.geo.conv.span(r, tapAt, s.geo.in)
+		for c := range count {
+			dst := rows[c*nr+r.column:][:r.length]
+			if length < r.length {
+				clear(dst)
+			}
+			if length <= 0 {
+				continue
+			}
+			src := s.x[(channel+c)*s.geo.inSize+from:]
+			switch {
+			case step == 1 && length == 16:
+				*(*[16]float32)(dst) = *(*[16]float32)(src)
+			case step == 1:
+				copy(dst[first:], src[:length])
+			default:
+				for i := range length {
+					dst[first+i] = src[i*step]
+				}
+			}
+		}
+	}
+}
+
+// gatherVectors is gather with masked vectors: of the runs that share a vector,
+// the first clears it for the others.
+func (s *patchSource) gatherVectors(rows []float32, channel, count int, tapAt []int, where *patchPanel) {
+	nr := s.tier.gemm.NR
+	x := s.x[channel*s.geo.inSize:]
+	vector, started := 0, false
+	finish := func() {
+		if !started {
+			s.tier.packs.unit(&rows[vector], &rows[vector], 0, count, 4*nr, 4*nr, 0, 1<<16-1)
+		}
+	}
+	for i := range where.runs {
+		r := &where.runs[i]
+		if v := r.column / patchLanes * patchLanes; v != vector {
+			finish()
+			vector, started = v, false
+		}
+		from, first, length, step := s.geo.conv.span(r, tapAt, s.geo.in)
+		if length <= 0 {
 			continue
 		}
-		for i := range dst {
-			dst[i] = src[i*step]
+		lane := r.column - vector + first
+		pack := s.tier.packs.unit
+		switch {
+		case step == 2:
+			pack = s.tier.packs.even
+		case step != 1:
+			if !started {
+				finish()
+			}
+			for c := range count {
+				for i := range length {
+					rows[c*nr+vector+lane+i] = x[c*s.geo.inSize+from+i*step]
+				}
+			}
+			started = true
+			continue
 		}
+		pack.copy(rows[vector:], x[from:], count, s.geo.inSize, nr, lane, length, step, !started)
+		started = true
 	}
+	finish()
 }
 
 // span tells which part of a run a tap sees inside the input: length elements

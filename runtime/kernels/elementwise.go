@@ -5,6 +5,8 @@ package kernels
 
 import "math"
 
+var negativeZero = float32(math.Copysign(0, -1))
+
 // Float is the floating-point element types.
 type Float interface{ ~float32 | ~float64 }
 
@@ -19,6 +21,12 @@ type Number interface{ Float | Integer }
 // Add sets dst[i] = a[i] + b[i]. dst may be a or b; all have len(dst) elements.
 func Add[T Number](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
+	if m := vectors(); m != nil {
+		if d, ok := any(dst).([]float32); ok {
+			done := m.binary(m.add, d, any(a).([]float32), any(b).([]float32))
+			dst, a, b = dst[done:], a[done:], b[done:]
+		}
+	}
 	for i := range dst {
 		dst[i] = a[i] + b[i]
 	}
@@ -27,6 +35,12 @@ func Add[T Number](dst, a, b []T) {
 // Sub sets dst[i] = a[i] - b[i].
 func Sub[T Number](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
+	if m := vectors(); m != nil {
+		if d, ok := any(dst).([]float32); ok {
+			done := m.binary(m.sub, d, any(a).([]float32), any(b).([]float32))
+			dst, a, b = dst[done:], a[done:], b[done:]
+		}
+	}
 	for i := range dst {
 		dst[i] = a[i] - b[i]
 	}
@@ -35,6 +49,12 @@ func Sub[T Number](dst, a, b []T) {
 // Mul sets dst[i] = a[i] * b[i].
 func Mul[T Number](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
+	if m := vectors(); m != nil {
+		if d, ok := any(dst).([]float32); ok {
+			done := m.binary(m.mul, d, any(a).([]float32), any(b).([]float32))
+			dst, a, b = dst[done:], a[done:], b[done:]
+		}
+	}
 	for i := range dst {
 		dst[i] = a[i] * b[i]
 	}
@@ -52,6 +72,12 @@ func Div[T Float](dst, a, b []T) {
 // AddScalar sets dst[i] = a[i] + s.
 func AddScalar[T Number](dst, a []T, s T) {
 	a = a[:len(dst)]
+	if m := vectors(); m != nil {
+		if d, ok := any(dst).([]float32); ok {
+			m.unary(m.scaleShift, d, any(a).([]float32), 1, any(s).(float32))
+			return
+		}
+	}
 	for i := range dst {
 		dst[i] = a[i] + s
 	}
@@ -60,6 +86,13 @@ func AddScalar[T Number](dst, a []T, s T) {
 // MulScalar sets dst[i] = a[i] * s.
 func MulScalar[T Number](dst, a []T, s T) {
 	a = a[:len(dst)]
+	if m := vectors(); m != nil {
+		if d, ok := any(dst).([]float32); ok {
+			// x*s + -0 is x*s, the sign of a zero included
+			m.unary(m.scaleShift, d, any(a).([]float32), any(s).(float32), negativeZero)
+			return
+		}
+	}
 	for i := range dst {
 		dst[i] = a[i] * s
 	}
@@ -69,6 +102,12 @@ func MulScalar[T Number](dst, a []T, s T) {
 // normalization that could not be folded.
 func ScaleShift[T Float](dst, a []T, scale, shift T) {
 	a = a[:len(dst)]
+	if m := vectors(); m != nil {
+		if d, ok := any(dst).([]float32); ok {
+			m.unary(m.scaleShift, d, any(a).([]float32), any(scale).(float32), any(shift).(float32))
+			return
+		}
+	}
 	for i := range dst {
 		dst[i] = a[i]*scale + shift
 	}
@@ -91,69 +130,4 @@ func Dot[T Float](a, b []T) float64 {
 		s += float64(v) * float64(b[i])
 	}
 	return s
-}
-
-// ReluSlice sets dst[i] = max(x[i], 0). NaN stays NaN.
-func ReluSlice(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		if v < 0 {
-			v = 0
-		}
-		dst[i] = v
-	}
-}
-
-// ClipSlice sets dst[i] = min(max(x[i], lo), hi). NaN stays NaN.
-func ClipSlice(dst, x []float32, lo, hi float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		if v < lo {
-			v = lo
-		}
-		if v > hi {
-			v = hi
-		}
-		dst[i] = v
-	}
-}
-
-// ExpSlice sets dst[i] = exp(x[i]).
-func ExpSlice(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = float32(math.Exp(float64(v)))
-	}
-}
-
-// SigmoidSlice sets dst[i] = 1 / (1 + exp(-x[i])).
-func SigmoidSlice(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = float32(1 / (1 + math.Exp(-float64(v))))
-	}
-}
-
-// SiLUSlice sets dst[i] = x[i] / (1 + exp(-x[i])).
-func SiLUSlice(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = float32(float64(v) / (1 + math.Exp(-float64(v))))
-	}
-}
-
-// TanhSlice sets dst[i] = tanh(x[i]).
-func TanhSlice(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = float32(math.Tanh(float64(v)))
-	}
-}
-
-// ErfSlice sets dst[i] = erf(x[i]).
-func ErfSlice(dst, x []float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = float32(math.Erf(float64(v)))
-	}
 }

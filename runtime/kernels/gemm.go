@@ -117,8 +117,10 @@ func (e *epilogue) apply(row []float32, i, j0, at int) {
 	e.act.Apply(row)
 }
 
-func (e *epilogue) empty() bool {
-	return e.rowBias == nil && e.columnBias == nil && e.residual == nil && e.act.Kind == NoActivation
+// fits tells whether the micro-kernel can do it all.
+func (e *epilogue) fits() bool {
+	_, _, bounded := e.act.bounds()
+	return bounded && e.columnBias == nil && e.residual == nil
 }
 
 // product is one matrix product in work.
@@ -201,7 +203,7 @@ func (g *product) tile(i0, i1, j0, j1 int) {
 		for i := i0; i < i1; i += rows {
 			end := min(i+rows, i1)
 			g.block(i, end, j0, j1, p0, depth, b, accumulate)
-			if p0+depth == g.a.k {
+			if p0+depth == g.a.k && !g.fits() {
 				g.finish(i, end, j0, j1)
 			}
 		}
@@ -212,12 +214,20 @@ func (g *product) tile(i0, i1, j0, j1 int) {
 // block adds one block of k to rows i0..i1 and columns j0..j1 of C.
 func (g *product) block(i0, i1, j0, j1, p0, depth int, b []float32, accumulate bool) {
 	kernel := &g.a.tier.gemm
+	end, bias := bare(accumulate), []float32(nil)
+	if p0+depth == g.a.k && g.fits() {
+		end.Lo, end.Hi, _ = g.act.bounds()
+		bias = g.rowBias
+	}
 	for j := j0; j < j1; j += kernel.NR {
 		panel := b[(j-j0)*depth : (j-j0+kernel.NR)*depth]
 		cols := min(kernel.NR, j1-j)
 		for i := i0; i < i1; i += g.a.mr {
 			rows := min(g.a.mr, g.a.m-i)
-			kernel.Run(rows, cols, depth, g.a.panel(i, rows, p0, depth), panel, g.c[i*g.ldc+j:], g.ldc, accumulate)
+			if bias != nil {
+				end.Bias = bias[i : i+rows]
+			}
+			kernel.Run(rows, cols, depth, g.a.panel(i, rows, p0, depth), panel, g.c[i*g.ldc+j:], g.ldc, end)
 		}
 	}
 }
@@ -230,9 +240,6 @@ func (g *product) emptySum(i0, i1, j0, j1 int, keep bool) {
 }
 
 func (g *product) finish(i0, i1, j0, j1 int) {
-	if g.empty() {
-		return
-	}
 	for i := i0; i < i1; i++ {
 		at := i*g.ldc + j0
 		g.apply(g.c[at:at+j1-j0], i, j0, at)

@@ -112,8 +112,8 @@ func packRows(dst []float32, width, rows, depth int, src []float32, ld int) {
 // source gives the right factor of a product in panels of NR columns.
 type source interface {
 	// panels returns rows p0..p0+depth of columns j0..j0+cols, packed: panel
-	// after panel, the last one zero beyond its columns. j0 is a multiple of NR.
-	// It may write them to scratch, which has room.
+	// after panel, all of them NR wide. j0 is a multiple of NR. It may write
+	// them to scratch, which has room.
 	panels(scratch []float32, p0, depth, j0, cols int) []float32
 }
 
@@ -170,16 +170,47 @@ func (s *rowSource) panels(scratch []float32, p0, depth, j0, cols int) []float32
 	at := 0
 	for j := 0; j < cols; j += nr {
 		width := min(nr, cols-j)
+		from := s.b[p0*s.ld+j0+j:]
 		panel := scratch[at : at+nr*depth]
-		for p := range depth {
-			from := (p0+p)*s.ld + j0 + j
-			row := panel[p*nr : (p+1)*nr]
-			copy(row, s.b[from:from+width])
-			clear(row[width:])
+		switch {
+		case s.tier.packs != nil:
+			for lane := 0; lane < width; lane += 16 {
+				s.tier.packs.unit.copy(panel[lane:], from[lane:], depth, s.ld, nr, 0, min(16, width-lane), 1, true)
+			}
+		case width == nr && nr == 16:
+			for p := range depth {
+				*(*[16]float32)(panel[p*16:]) = *(*[16]float32)(from[p*s.ld:])
+			}
+		default:
+			for p := range depth {
+				copy(panel[p*nr:p*nr+width], from[p*s.ld:p*s.ld+width])
+			}
 		}
 		at += nr * depth
 	}
 	return scratch[:at]
+}
+
+// vectorPacking copies vectors of 16 floats under masks, the lanes read one
+// element apart, or two.
+type vectorPacking struct{ unit, even packAssembly }
+
+// packAssembly is the signature of the generated functions: lead and steps in
+// bytes.
+type packAssembly func(dst, src *float32, lead, count, srcStep, dstStep int, load, store uint32)
+
+// copy fills lanes lane..lane+length of count vectors of dst, dstStep apart, from
+// src, whose rows are srcStep and whose elements step apart. With clear, the
+// other lanes become zero.
+func (pack packAssembly) copy(dst, src []float32, count, srcStep, dstStep, lane, length, step int, clear bool) {
+	_, _ = dst[(count-1)*dstStep+lane+length-1], src[(count-1)*srcStep+(length-1)*step]
+	load := (uint32(1)<<length - 1) << lane
+	store := load
+	if clear {
+		store = 1<<16 - 1
+		_ = dst[(count-1)*dstStep+15]
+	}
+	pack(&dst[0], &src[0], 4*lane*step, count, 4*srcStep, 4*dstStep, load, store)
 }
 
 // transposedSource packs the transpose of a row-major matrix.
@@ -194,9 +225,6 @@ func (s *transposedSource) panels(scratch []float32, p0, depth, j0, cols int) []
 	for j := 0; j < cols; j += s.nr {
 		width := min(s.nr, cols-j)
 		panel := scratch[at : at+s.nr*depth]
-		if width < s.nr {
-			clear(panel)
-		}
 		packRows(panel, s.nr, width, depth, s.b[(j0+j)*s.ld+p0:], s.ld)
 		at += s.nr * depth
 	}

@@ -18,6 +18,19 @@ const tierVariable = "ONNXPRUNE_KERNELS"
 type tier struct {
 	name string
 	gemm MicroKernel
+	// packs copies vectors of 16 floats under masks; nil without AVX-512.
+	packs *vectorPacking
+	// depthwise computes a strip of a depthwise convolution.
+	depthwise depthwiseStrip
+	// maxima is the same with maxima in place of sums, and no weights.
+	maxima depthwiseStrip
+	// split separates even and odd elements, and returns how many of src it did;
+	// may be nil.
+	split func(even, odd, src []float32) (done int)
+	// winograd is the transforms of 3x3 convolution; nil without assembly.
+	winograd *winogradTransforms
+	// maths is the element-wise functions; nil means the portable loops.
+	maths *vectorMaths
 }
 
 // reference tells that the definition's own loops run.
@@ -25,8 +38,8 @@ func (t *tier) reference() bool { return t == tiers[0] }
 
 // tiers are those this CPU can run, lowest first.
 var tiers = append([]*tier{
-	{name: "reference", gemm: goMicroKernel},
-	{name: "go", gemm: goMicroKernel},
+	{name: "reference", gemm: goMicroKernel, depthwise: stripGo, maxima: stripMaximaGo},
+	{name: "go", gemm: goMicroKernel, depthwise: stripGo, maxima: stripMaximaGo},
 }, archTiers()...)
 
 var (

@@ -13,8 +13,7 @@ import (
 	"unsafe"
 )
 
-// apiVersion is the oldest version of the table that has all members used here (ONNX Runtime 1.17). Every
-// later library still serves it.
+// apiVersion is the version of the table that is asked for; every later library still serves it.
 const apiVersion = 17
 
 // tableSize reaches to the last member used.

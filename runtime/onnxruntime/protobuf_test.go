@@ -5,7 +5,6 @@ package onnxruntime
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -162,10 +161,6 @@ func (m message) text(field protowire.Number, content string) message {
 
 func (m message) number(field protowire.Number, v uint64) message {
 	return protowire.AppendVarint(protowire.AppendTag(m, field, protowire.VarintType), v)
-}
-
-func (m message) float(field protowire.Number, v float32) message {
-	return protowire.AppendFixed32(protowire.AppendTag(m, field, protowire.Fixed32Type), math.Float32bits(v))
 }
 
 // modelOf writes a ModelProto of opset 17 with the given nodes, inputs and outputs.

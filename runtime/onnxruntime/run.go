@@ -114,9 +114,30 @@ func (s *Session) makeTensor(t *Tensor) (handle, error) {
 	if have != want {
 		return 0, fmt.Errorf("a tensor of %s %v has %d %s, want %d", TypeName(t.Type), t.Shape, have, unit, want)
 	}
+	// ONNX Runtime 1.30.0 makes tensors by ONNX's number of the type, yet reports them by the number of its own
+	// enumeration. So the type is asked back before a byte is written, whichever number a version goes by: a
+	// tensor of a smaller type would be written over its end.
+	for _, number := range []int32{elemTypes[t.Type].runtime, t.Type} {
+		value, err := s.createTensor(t.Shape, number)
+		if err != nil {
+			return 0, err
+		}
+		made, _, err := s.api.valueType(value)
+		if err == nil && made == t.Type {
+			return value, nil
+		}
+		s.api.releaseValue(value)
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("this onnxruntime makes no tensors of %s", TypeName(t.Type))
+}
+
+func (s *Session) createTensor(shape []int64, number int32) (handle, error) {
 	var value handle
-	err = s.api.check("creating a tensor", s.api.createTensorAsOrtValue(s.allocator,
-		unsafe.SliceData(t.Shape), uintptr(len(t.Shape)), elemTypes[t.Type].runtime, &value))
+	err := s.api.check("creating a tensor", s.api.createTensorAsOrtValue(s.allocator,
+		unsafe.SliceData(shape), uintptr(len(shape)), number, &value))
 	return value, err
 }
 
@@ -207,12 +228,7 @@ func (s *Session) readSequence(value handle) (*Tensor, error) {
 }
 
 func (s *Session) readTensor(value handle) (*Tensor, error) {
-	var info handle
-	if err := s.api.check("reading a tensor's shape", s.api.getTensorTypeAndShape(value, &info)); err != nil {
-		return nil, err
-	}
-	elemType, shape, err := s.api.typeAndShape(info)
-	s.api.releaseTensorTypeAndShapeInfo(info)
+	elemType, shape, err := s.api.valueType(value)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ var runtimeLevels = map[OptimizationLevel]int32{OptimizeAll: 99, OptimizeExtende
 type Options struct {
 	Threads           int // threads inside one operator; 0: as many as there are cores
 	OptimizationLevel OptimizationLevel
-	Deterministic     bool // ask for kernels that give the same bits in every run; it concerns GPUs, CPU kernels do so anyway
+	Deterministic     bool // kernels that give the same bits in every run, where ONNX Runtime has a choice
 }
 
 // A Session is a loaded model. Its methods may be called from many goroutines at the same time.

@@ -51,7 +51,8 @@ func TestALibraryKnowsItsVersion(t *testing.T) {
 }
 
 func TestALibraryIsLoadedOnce(t *testing.T) {
-	if openLibrary(t) != openLibrary(t) {
+	first, second := openLibrary(t), openLibrary(t)
+	if first != second {
 		t.Error("two libraries for one path")
 	}
 }

@@ -187,3 +187,13 @@ func (a *api) typeAndShape(info handle) (int32, []int64, error) {
 	}
 	return elemType, shape, nil
 }
+
+// valueType reads element type and shape of a tensor.
+func (a *api) valueType(tensor handle) (int32, []int64, error) {
+	var info handle
+	if err := a.check("reading a tensor's shape", a.getTensorTypeAndShape(tensor, &info)); err != nil {
+		return 0, nil, err
+	}
+	defer a.releaseTensorTypeAndShapeInfo(info)
+	return a.typeAndShape(info)
+}

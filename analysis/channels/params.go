@@ -1,0 +1,149 @@
+package channels
+
+import (
+	"fmt"
+	"slices"
+
+	"onnxprune/analysis/channels/atoms"
+	"onnxprune/analysis/graph"
+	"onnxprune/onnxio"
+)
+
+// Param is a weight of a convolution or linear layer: what users name when they prune.
+type Param struct {
+	Name   string         // of the tensor, with the path of its body
+	Value  *graph.Value   // the constant; the layer's operand itself where it is computed
+	Tensor *onnxio.Tensor // nil where the weight is computed from a shape
+	Shape  []int64
+	Axis   int           // of output channels, in Tensor
+	Out    int64         // extent of that axis
+	Nodes  []*graph.Node // the layers that use it
+	Input  int           // the operand of Nodes[0] that it is (perhaps through other nodes)
+	IDs    []atoms.ID    // the atoms of the output axis; nil where it carries none
+	Reason *atoms.Reason // why none of its channels can go; nil when at least one can
+	Free   int           // how many of its channels can go
+}
+
+// weightInput says which operand of an operator is a weight, for weights inside bodies.
+var weightInput = map[string]int{"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "FusedConv": 1, "DeformConv": 1,
+	"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3, "LSTM": 1, "GRU": 1, "RNN": 1}
+
+// params lists the weights of all scopes.
+func (a *Analysis) params() {
+	byValue := map[string]*Param{}
+	add := func(p *Param) {
+		if old := byValue[p.Name]; old != nil {
+			for _, n := range p.Nodes {
+				if !slices.Contains(old.Nodes, n) {
+					old.Nodes = append(old.Nodes, n)
+				}
+			}
+			return
+		}
+		byValue[p.Name] = p
+		a.Params = append(a.Params, p)
+	}
+	own := map[*graph.Node][]*Param{}
+	for _, sp := range a.State.Parameters {
+		own[sp.Node] = append(own[sp.Node], a.param(sp.Node, sp.Input, sp.Out, sp.Axis))
+	}
+	for _, n := range a.Graph.Nodes { // graph order, bodies where their node stands
+		for _, p := range own[n] {
+			add(p)
+		}
+		if i, ok := weightInput[n.Op]; ok && n.InBody() && n.Domain == "" && n.Input(i) != nil && n.Input(i).Tensor != nil {
+			p := a.param(n, i, 0, atoms.Axis{})
+			owner := n.Scope.Owner
+			p.Reason = &atoms.Reason{Node: owner, Text: fmt.Sprintf("inside the body of %s %q", owner.Op, owner.Path)}
+			if !n.Input(i).InBody() {
+				p.Reason = &atoms.Reason{Node: owner, Text: fmt.Sprintf("shared with the body of %s %q", owner.Op, owner.Path)}
+			}
+			add(p)
+		}
+	}
+}
+
+func (a *Analysis) param(n *graph.Node, input, out int, axis atoms.Axis) *Param {
+	v := n.Inputs[input]
+	p := &Param{Value: v, Axis: out, Nodes: []*graph.Node{n}, Input: input}
+	if !axis.Fixed() {
+		p.IDs = axis.IDs
+		if o, ok := a.owners[axis.IDs[0]]; ok && !v.Constant() { // the constant that the operand comes from
+			p.Value, p.Axis = o.array.Owner.Value, o.array.Owner.Axis
+		}
+	} else if !v.Constant() {
+		if w := source(v); w != nil {
+			p.Value = w
+		}
+	}
+	p.Name, p.Tensor = p.Value.FullName(), p.Value.Tensor
+	if p.Tensor != nil {
+		p.Shape = p.Tensor.Dims
+	} else {
+		for k := range a.Shapes.Of(p.Value).Dims {
+			d, _ := a.Shapes.Of(p.Value).Fixed(k)
+			p.Shape = append(p.Shape, d)
+		}
+	}
+	if p.Axis < len(p.Shape) {
+		p.Out = p.Shape[p.Axis]
+	}
+	a.judge(p, axis)
+	return p
+}
+
+// judge counts the channels that can go, and says why where there are none.
+func (a *Analysis) judge(p *Param, axis atoms.Axis) {
+	if axis.Fixed() {
+		p.Reason = axis.Why
+		if p.Reason == nil {
+			p.Reason = &atoms.Reason{Text: "it has a single output channel", Node: p.Nodes[0]}
+		}
+		return
+	}
+	for _, id := range axis.IDs {
+		r := a.State.Set.Find(id)
+		if a.removable[r] {
+			p.Free++
+			continue
+		}
+		if p.Reason == nil {
+			if p.Reason = a.State.Set.Pinned(r); p.Reason == nil && a.groupOf[r] != nil {
+				p.Reason = a.groupOf[r].Reason
+			}
+		}
+	}
+	if p.Free > 0 {
+		p.Reason = nil
+	}
+}
+
+// source follows a computed weight back to the largest constant that it comes from.
+func source(v *graph.Value) *graph.Value {
+	var best *graph.Value
+	for v != nil && v.Producer != nil && !v.Constant() {
+		var next *graph.Value
+		for _, in := range v.Producer.Inputs {
+			if in == nil {
+				continue
+			}
+			if in.Tensor != nil && (best == nil || in.Tensor.Len() > best.Tensor.Len()) {
+				best = in
+			}
+			if next == nil {
+				next = in
+			}
+		}
+		v = next
+	}
+	return best
+}
+
+// Classes returns the class of every index of the weight's output axis.
+func (a *Analysis) Classes(p *Param) []atoms.ID {
+	out := make([]atoms.ID, len(p.IDs))
+	for i, id := range p.IDs {
+		out[i] = a.State.Set.Find(id)
+	}
+	return out
+}

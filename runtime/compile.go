@@ -1,0 +1,397 @@
+package runtime
+
+// The compiler turns decoded graphs into programs. Names live in scopes: a body's scope lies inside that of the graph
+// around it, and a name that only the outer one knows becomes a capture; a local function's scope lies in none, and its
+// nodes become steps of the calling program. That way nothing has to be renamed when a function is opened.
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"onnxprune/onnxio"
+	"onnxprune/runtime/ops"
+	"onnxprune/runtime/value"
+)
+
+const (
+	maxSteps     = 1 << 17 // of a whole model: functions that call functions can grow without end
+	maxCallDepth = 100     // of local functions
+)
+
+// compiler holds what is shared by all graphs of a model.
+type compiler struct {
+	model     *onnxio.Model
+	options   Options
+	functions map[functionKey]*onnxio.Function
+	weights   map[*onnxio.Tensor]*value.Tensor // decoded initializers
+	sparse    map[*onnxio.SparseTensor]*value.Tensor
+	steps     int
+	problems  []Unsupported
+	folding   *memory
+	decoded   map[*onnxio.Function]*graph
+}
+
+type functionKey struct{ domain, name, overload string }
+
+// errReported says that the reason is among the compiler's problems.
+var errReported = errors.New("a node below can not be compiled")
+
+func newCompiler(m *onnxio.Model, o Options) *compiler {
+	c := &compiler{model: m, options: o, functions: map[functionKey]*onnxio.Function{},
+		weights: map[*onnxio.Tensor]*value.Tensor{}, sparse: map[*onnxio.SparseTensor]*value.Tensor{},
+		folding: &memory{}, decoded: map[*onnxio.Function]*graph{}}
+	for _, f := range m.Functions {
+		c.functions[functionKey{f.Domain, f.Name, f.Overload}] = f
+	}
+	return c
+}
+
+// builder is a program that is being made.
+type builder struct {
+	*program
+	constSlots map[value.Value]int
+}
+
+func newBuilder(name string) *builder {
+	return &builder{program: &program{name: name}, constSlots: map[value.Value]int{}}
+}
+
+func (b *builder) slot() int {
+	b.slots++
+	return b.slots - 1
+}
+
+// ref is what a name stands for: a slot of the scope's program, or a value that is known.
+type ref struct {
+	slot  int
+	known value.Value
+}
+
+// absent stands for an optional input that is not given.
+var absent = ref{slot: -1}
+
+func (r ref) absent() bool { return r.known == nil && r.slot < 0 }
+
+// slotOf returns the slot from which steps read r.
+func (b *builder) slotOf(r ref) int {
+	if r.known == nil {
+		return r.slot
+	}
+	slot, ok := b.constSlots[r.known]
+	if !ok {
+		slot = b.slot()
+		b.constSlots[r.known] = slot
+		b.constants = append(b.constants, constant{slot, r.known})
+	}
+	return slot
+}
+
+// scope holds the names of one graph or function body.
+type scope struct {
+	parent     *scope // whose values may be captured; nil for the main graph and for functions
+	program    *builder
+	names      map[string]ref
+	opset      func(domain string) int64
+	path       string // of the node that owns the graph; "" for the main graph
+	attributes map[string]*onnxio.Attribute
+	inFunction bool
+	calls      int // depth of function calls
+}
+
+// lookup finds a name, and captures it where an outer graph defines it.
+func (s *scope) lookup(name string) (ref, bool) {
+	if r, ok := s.names[name]; ok {
+		return r, true
+	}
+	if s.parent == nil {
+		return ref{}, false
+	}
+	r, ok := s.parent.lookup(name)
+	if !ok {
+		return ref{}, false
+	}
+	if r.known == nil && !r.absent() {
+		k := capture{slot: s.program.slot(), outer: r.slot}
+		s.program.captures = append(s.program.captures, k)
+		r = ref{slot: k.slot}
+	}
+	s.names[name] = r
+	return r, true
+}
+
+func (s *scope) within(name string) string {
+	if s.path == "" {
+		return name
+	}
+	return s.path + "/" + name
+}
+
+// main compiles the model's graph. frozen initializers that are graph inputs too count as constants.
+func (c *compiler) main(frozen bool) (*program, error) {
+	g, err := decodeGraph(c.model.Graph, c.model.Opset)
+	if err != nil {
+		return nil, err
+	}
+	b := newBuilder(g.name)
+	s := &scope{program: b, names: map[string]ref{}, opset: c.model.Opset}
+	overridable := map[string]bool{}
+	for _, in := range c.model.Graph.Inputs {
+		overridable[in.Name] = !frozen
+	}
+	for _, in := range c.model.Graph.Inputs {
+		if frozen && c.hasInitializer(in.Name) {
+			continue
+		}
+		slot := b.slot()
+		b.inputs = append(b.inputs, slot)
+		s.names[in.Name] = ref{slot: slot}
+	}
+	if err := c.initializers(s, g, overridable); err != nil {
+		return nil, err
+	}
+	if err := c.nodes(s, g); err != nil {
+		return nil, err
+	}
+	if err := c.results(s, slices.Concat(g.outputs, c.options.Keep)); err != nil {
+		return nil, err
+	}
+	if len(c.problems) > 0 {
+		return nil, &UnsupportedError{c.problems}
+	}
+	c.finish(b)
+	return b.program, nil
+}
+
+func (c *compiler) hasInitializer(name string) bool {
+	return slices.ContainsFunc(c.model.Graph.Initializers, func(t *onnxio.Tensor) bool { return t.Name == name }) ||
+		slices.ContainsFunc(c.model.Graph.Sparse, func(s *onnxio.SparseTensor) bool { return s.Name() == name })
+}
+
+// initializers defines the names of a graph's weights, but for those in except.
+func (c *compiler) initializers(s *scope, g *graph, except map[string]bool) error {
+	for _, i := range g.initializers {
+		if except[i.name] {
+			continue
+		}
+		t, err := c.weight(i)
+		if err != nil {
+			return fmt.Errorf("initializer %q: %w", i.name, err)
+		}
+		s.names[i.name] = ref{known: t}
+	}
+	return nil
+}
+
+// weight decodes an initializer, once.
+func (c *compiler) weight(i initializer) (t *value.Tensor, err error) {
+	if i.sparse != nil {
+		if t = c.sparse[i.sparse]; t == nil {
+			t, err = dense(i.sparse, c.options.MemoryLimit)
+			c.sparse[i.sparse] = t
+		}
+		return t, err
+	}
+	if t = c.weights[i.dense]; t == nil {
+		t, err = value.FromProto(i.dense)
+		c.weights[i.dense] = t
+	}
+	return t, err
+}
+
+// results names the values that the program returns.
+func (c *compiler) results(s *scope, names []string) error {
+	for _, name := range names {
+		r, ok := s.lookup(name)
+		if !ok || r.absent() {
+			if len(c.problems) > 0 {
+				continue // the node that should have written it could not be compiled
+			}
+			return fmt.Errorf("graph %q: no node writes %q, which it should return", s.program.name, name)
+		}
+		s.program.outputs = append(s.program.outputs, output{name, s.program.slotOf(r)})
+	}
+	return nil
+}
+
+// nodes compiles all nodes of a graph into the scope's program.
+func (c *compiler) nodes(s *scope, g *graph) error {
+	for _, n := range g.nodes {
+		path := s.within(n.label())
+		err := c.node(s, n, path)
+		var fatal *fatalError
+		switch {
+		case errors.As(err, &fatal):
+			return err
+		case err != nil:
+			if !errors.Is(err, errReported) {
+				c.problems = append(c.problems, Unsupported{path, n.domain, n.op, n.version, err})
+			}
+			for _, o := range n.outputs { // so that the nodes behind it can be looked at too
+				if o != "" {
+					s.names[o] = ref{slot: s.program.slot()}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// fatalError ends the compilation at once.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+func (e *fatalError) Unwrap() error { return e.err }
+
+// node compiles one node: a call of a local function, or an operator.
+func (c *compiler) node(s *scope, n *node, path string) error {
+	if c.steps++; c.steps > maxSteps {
+		return &fatalError{fmt.Errorf("%s: the model has more than %d nodes once its functions are opened", path, maxSteps)}
+	}
+	refs := make([]ref, len(n.inputs))
+	for i, name := range n.inputs {
+		if name == "" {
+			refs[i] = absent
+			continue
+		}
+		r, ok := s.lookup(name)
+		if !ok {
+			return fmt.Errorf("its input %q is defined nowhere", name)
+		}
+		refs[i] = r
+	}
+	attrs, err := s.resolve(n.attrs)
+	if err != nil {
+		return err
+	}
+	if f := c.function(n); f != nil {
+		return c.call(s, f, n, refs, attrs, path)
+	}
+	return c.operator(s, n, refs, attrs, path)
+}
+
+// resolve replaces references to the attributes of a function's call. One that the call leaves out, and that has no
+// default, is left out here too.
+func (s *scope) resolve(attrs []*onnxio.Attribute) ([]*onnxio.Attribute, error) {
+	var out []*onnxio.Attribute
+	for _, a := range attrs {
+		if a.RefName == "" {
+			out = append(out, a)
+			continue
+		}
+		if !s.inFunction {
+			return nil, fmt.Errorf("attribute %s refers to %q, but the node is in no function", a.Name, a.RefName)
+		}
+		if v := s.attributes[a.RefName]; v != nil {
+			named := *v
+			named.Name, named.RefName = a.Name, ""
+			out = append(out, &named)
+		}
+	}
+	return out, nil
+}
+
+// operator makes a step, or folds it.
+func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attribute, path string) error {
+	if n.version == 0 {
+		if n.domain != "" {
+			return fmt.Errorf("the model imports no opset of the domain %q", n.domain)
+		}
+		return errors.New("the model imports no opset of the default domain")
+	}
+	st := &step{op: n.op, domain: n.domain, path: path, own: len(refs)}
+	on := ops.NewNode(n.domain, n.op, n.version, attrs)
+	on.Path = path
+	for _, r := range refs {
+		on.Inputs = append(on.Inputs, !r.absent())
+		t, _ := r.known.(*value.Tensor)
+		on.Constants = append(on.Constants, t)
+	}
+	for _, o := range n.outputs {
+		on.Outputs = append(on.Outputs, o != "")
+	}
+	var captured []int // slots of s.program, behind the node's own inputs
+	on.Compile = func(attribute string, g *onnxio.Graph) (ops.Body, error) {
+		b, err := c.body(s, g, path+"/"+attribute)
+		if err != nil {
+			return nil, err
+		}
+		for i := range b.captures {
+			k := &b.captures[i]
+			at := slices.Index(captured, k.outer)
+			if at < 0 {
+				at = len(captured)
+				captured = append(captured, k.outer)
+			}
+			k.position = st.own + at
+		}
+		st.bodies = append(st.bodies, b)
+		return &body{b}, nil
+	}
+	var err error
+	if st.kernel, err = ops.Build(on); err != nil {
+		return err
+	}
+	if out := c.fold(st, refs, len(n.outputs)); out != nil {
+		for i, o := range n.outputs {
+			if o != "" {
+				s.names[o] = ref{known: out[i]}
+			}
+		}
+		return nil
+	}
+	for _, r := range refs {
+		st.in = append(st.in, s.program.slotOf(r))
+	}
+	st.in = append(st.in, captured...)
+	for _, o := range n.outputs {
+		slot := -1
+		if o != "" {
+			slot = s.program.slot()
+			s.names[o] = ref{slot: slot}
+		}
+		st.out = append(st.out, slot)
+		st.names = append(st.names, s.within(o))
+	}
+	s.program.steps = append(s.program.steps, st)
+	return nil
+}
+
+// body compiles the graph of a control-flow attribute.
+func (c *compiler) body(outer *scope, g *onnxio.Graph, path string) (*program, error) {
+	d, err := decodeGraph(g, outer.opset)
+	if err != nil {
+		return nil, err
+	}
+	before := len(c.problems)
+	b := newBuilder(path)
+	s := &scope{parent: outer, program: b, names: map[string]ref{}, opset: outer.opset, path: path,
+		attributes: outer.attributes, inFunction: outer.inFunction, calls: outer.calls}
+	for _, in := range g.Inputs {
+		slot := b.slot()
+		b.inputs = append(b.inputs, slot)
+		s.names[in.Name] = ref{slot: slot}
+	}
+	if err := c.initializers(s, d, nil); err != nil {
+		return nil, err
+	}
+	if err := c.nodes(s, d); err != nil {
+		return nil, err
+	}
+	if err := c.results(s, d.outputs); err != nil {
+		return nil, err
+	}
+	if len(c.problems) > before {
+		return nil, errReported
+	}
+	c.finish(b)
+	return b.program, nil
+}
+
+// finish takes out what nothing needs, and counts readers.
+func (c *compiler) finish(b *builder) {
+	if c.options.Observe == nil {
+		b.dropDead()
+	}
+	b.countReaders()
+}

@@ -1,0 +1,159 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"onnxprune/onnxio"
+	"onnxprune/runtime/ops"
+	"onnxprune/runtime/value"
+)
+
+// random lists the operators whose outputs are not decided by their inputs.
+var random = []string{"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
+
+// fold computes a step whose inputs are all known, while compiling. It returns nil where the step has to stay: because it is
+// random, has bodies, would blow its inputs up, or fails (the run then says so, if it gets there).
+func (c *compiler) fold(s *step, refs []ref, outputs int) (out []value.Value) {
+	if c.options.Observe != nil || len(s.bodies) > 0 || s.domain == "" && slices.Contains(random, s.op) {
+		return nil
+	}
+	in := make([]value.Value, len(refs))
+	size := int64(0)
+	for i, r := range refs {
+		if r.known == nil && !r.absent() {
+			return nil
+		}
+		in[i] = r.known
+		if t, ok := r.known.(*value.Tensor); ok {
+			size += int64(t.Len()) * width(t.Type)
+		}
+	}
+	// a weight may be widened from int8 to float32, say; more would only cost memory
+	const spare = 1 << 20
+	c.folding.limit = min(c.options.MemoryLimit, 4*size+spare)
+	a := &arena{memory: c.folding}
+	f := &frame{run: &run{session: &Session{}}, arena: arena{memory: c.folding}, in: in}
+	f.ctx = ops.Context{Context: context.Background(), Alloc: a, TripLimit: c.options.TripLimit}
+	out, err := f.call(s)
+	defer func() {
+		a.end()
+		c.folding.trim()
+	}()
+	if err != nil || len(out) < outputs || slices.Contains(out, nil) {
+		return nil
+	}
+	for i, v := range out {
+		if v != nil {
+			out[i] = detach(v)
+		}
+	}
+	return out
+}
+
+// detach returns v over memory that no arena takes back. Constants live as long as the session.
+func detach(v value.Value) value.Value {
+	switch v := v.(type) {
+	case *value.Tensor:
+		if t, ok := v.Escape(); ok {
+			return t
+		}
+		if _, counted := v.Managed(); !counted {
+			return v
+		}
+	}
+	return value.Clone(v)
+}
+
+// dense writes a sparse initializer out.
+func dense(s *onnxio.SparseTensor, limit int64) (*value.Tensor, error) {
+	if s.Values == nil || s.Indices == nil {
+		return nil, errors.New("the sparse tensor has no values or no indices")
+	}
+	shape := make([]int, len(s.Dims))
+	for i, d := range s.Dims {
+		shape[i] = int(d)
+	}
+	n, err := value.CheckedCount(shape)
+	if err != nil {
+		return nil, err
+	}
+	from, err := value.FromProto(s.Values)
+	if err != nil {
+		return nil, err
+	}
+	if size := int64(n) * width(from.Type); size > limit {
+		return nil, &LimitError{Type: from.Type, Shape: shape, Need: size, Limit: limit}
+	}
+	index, err := s.Indices.Ints()
+	if err != nil {
+		return nil, err
+	}
+	out := value.New(from.Type, shape...)
+	per := 1 // indices per value: one linear index, or one per axis
+	if len(s.Indices.Dims) == 2 {
+		per = len(shape)
+	}
+	if len(index) != from.Len()*per {
+		return nil, errors.New("the sparse tensor has not as many indices as values")
+	}
+	at := make([]int, from.Len())
+	for i := range at {
+		for axis, ix := range index[i*per : (i+1)*per] {
+			dim := n
+			if per > 1 || len(s.Indices.Dims) == 2 {
+				dim = shape[axis]
+			}
+			if ix < 0 || int(ix) >= dim {
+				return nil, errors.New("an index of the sparse tensor lies outside of its shape")
+			}
+			if axis > 0 {
+				at[i] *= dim
+			}
+			at[i] += int(ix)
+		}
+	}
+	scatter(out, from, at)
+	return out, nil
+}
+
+// scatter writes the elements of from to places of out.
+func scatter(out, from *value.Tensor, at []int) {
+	switch d := out.Data.(type) {
+	case []float32:
+		place(d, from, at)
+	case []float64:
+		place(d, from, at)
+	case []int8:
+		place(d, from, at)
+	case []int16:
+		place(d, from, at)
+	case []int32:
+		place(d, from, at)
+	case []int64:
+		place(d, from, at)
+	case []uint8:
+		place(d, from, at)
+	case []uint16:
+		place(d, from, at)
+	case []uint32:
+		place(d, from, at)
+	case []uint64:
+		place(d, from, at)
+	case []bool:
+		place(d, from, at)
+	case []string:
+		place(d, from, at)
+	case []complex64:
+		place(d, from, at)
+	case []complex128:
+		place(d, from, at)
+	}
+}
+
+func place[T value.Elem](dst []T, from *value.Tensor, at []int) {
+	for i, v := range value.Of[T](from) {
+		dst[at[i]] = v
+	}
+}

@@ -1,0 +1,280 @@
+package kernels
+
+// 3x3 convolution with stride 1 as Winograd's F(4x4, 3x3): Lavin and Gray, "Fast
+// Algorithms for Convolutional Neural Networks" (2015). Tiles of 4x4 outputs come
+// from 6x6 inputs; in a transformed space each of the 36 elements of a tile is a
+// matrix product over channels of its own, with a quarter of the multiplications.
+// It costs about two digits of accuracy, so Conv.Exact rules it out.
+//
+// A map is computed in bands of tile rows, three steps each: transform the input
+// channel by channel, multiply, transform back output channel by output channel.
+
+import "sync"
+
+// winogradTransforms is the assembly of a tier.
+type winogradTransforms struct {
+	lanes  int // tiles per call
+	input  func(v *float32, step int, x *float32, planeStep, pitch int, scratch *float32)
+	output func(y *float32, yStep int, m *float32, mStep int, scratch *float32, bias, lo, hi float32)
+	// split separates 64 elements by position modulo 4, join is its inverse;
+	// nil where there is no assembly for them.
+	split func(dst, src *float32, lead, planeStep int, load uint64, store uint32)
+	join  func(dst, src *float32, planeStep int, store uint64)
+}
+
+// winogradPath uses the transform for maps on which it pays, and the plain
+// matrix product for others.
+type winogradPath struct {
+	direct  *gemmPath
+	tier    *tier
+	raw     []float32
+	prepare sync.Once
+	weights [36]*PackedA // per element of a tile: output x input channels
+}
+
+const (
+	// winogradBand is about how many floats the transformed input and output
+	// of a band take: 4 MiB, a share of a third-level cache.
+	winogradBand = 1 << 20
+	// winogradWeights is the most transformed weights that are worth having:
+	// each is used once per band, so they must come from cache.
+	winogradWeights = 3 << 20
+	// winogradTransform is the cost of transforming a channel of a tile there
+	// or back, in multiplications of the matrix product.
+	winogradTransform = 250
+)
+
+// newWinogradPath returns nil if the transform is not for this convolution.
+func newWinogradPath(plan *ConvPlan, weights []float32, direct *gemmPath) *winogradPath {
+	c := &plan.conv
+	fits := plan.tier.winograd != nil && !c.Exact && c.Groups == 1 && len(c.Kernel) == 2 &&
+		36*c.InChannels*c.OutChannels <= winogradWeights && c.InChannels >= 8 && c.OutChannels >= 8
+	for d := range c.Kernel {
+		fits = fits && c.Kernel[d] == 3 && c.Strides[d] == 1 && c.Dilations[d] == 1
+	}
+	if !fits {
+		return nil
+	}
+	return &winogradPath{direct: direct, tier: plan.tier, raw: weights}
+}
+
+func (w *winogradPath) run(p *Pool, g convGeometry) {
+	b := newWinogradBand(w, g)
+	if !b.pays() {
+		w.direct.run(p, g)
+		return
+	}
+	w.prepare.Do(func() { w.transformWeights(g.conv) })
+	v, m := borrow(36*g.conv.InChannels*b.padded), borrow(36*g.conv.OutChannels*b.padded)
+	defer giveBack(v)
+	defer giveBack(m)
+	b.v, b.m = *v, *m
+	for image := range g.n {
+		for first := 0; first < b.down; first += b.limit {
+			b.image, b.first, b.rows = image, first, min(b.limit, b.down-first)
+			p.Do(g.conv.InChannels, 1, b.transformInput)
+			p.Do(36, 1, b.multiply)
+			p.Do(g.conv.OutChannels, 1, b.transformOutput)
+		}
+	}
+}
+
+// transformWeights computes G w G' for each pair of channels.
+func (w *winogradPath) transformWeights(c *Conv) {
+	g := [6][3]float64{
+		{1.0 / 4, 0, 0}, {-1.0 / 6, -1.0 / 6, -1.0 / 6}, {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+		{1.0 / 24, 1.0 / 12, 1.0 / 6}, {1.0 / 24, -1.0 / 12, 1.0 / 6}, {0, 0, 1},
+	}
+	pairs := c.InChannels * c.OutChannels
+	element := make([]float32, pairs)
+	for i := range 6 {
+		for j := range 6 {
+			for pair := range pairs {
+				var sum float64
+				for a := range 3 {
+					for b := range 3 {
+						sum += g[i][a] * g[j][b] * float64(w.raw[9*pair+3*a+b])
+					}
+				}
+				element[pair] = float32(sum)
+			}
+			packed := newPackedA(w.tier, c.OutChannels, c.InChannels)
+			packed.data = make([]float32, pairs)
+			packed.fill(nil, false, 1, element, c.InChannels)
+			w.weights[6*i+j] = packed
+		}
+	}
+}
+
+// winogradBandRun is one run, and the band of it in work. Tiles are numbered row
+// by row with one more per row than there are: the input of a tile reaches into
+// the next, and so all tiles are evenly spaced.
+type winogradBandRun struct {
+	convGeometry
+	path         *winogradPath
+	across, down int // tiles of the map
+	pitch        int // across + 1
+	limit        int // tile rows of a band
+	padded       int // tiles of a band, in whole panels
+
+	image, first, rows int // the band
+	// v is the transformed input, packed for the products; m their results:
+	// 36 x output channels x padded.
+	v, m []float32
+}
+
+func newWinogradBand(w *winogradPath, g convGeometry) *winogradBandRun {
+	b := &winogradBandRun{convGeometry: g, path: w, down: (g.out[0] + 3) / 4, across: (g.out[1] + 3) / 4}
+	b.pitch = b.across + 1
+	b.limit = max(1, winogradBand/(36*(g.conv.InChannels+g.conv.OutChannels)*b.pitch))
+	b.limit = min(b.limit, b.down)
+	nr := w.tier.gemm.NR
+	b.padded = (b.limit*b.pitch + nr - 1) / nr * nr
+	return b
+}
+
+// pays compares multiplications per pair of channels, transforms included, with
+// those of the plain product.
+func (b *winogradBandRun) pays() bool {
+	nr := b.path.tier.gemm.NR
+	in, out := float64(b.conv.InChannels), float64(b.conv.OutChannels)
+	bands := float64(b.down) / float64(b.limit)
+	transformed := bands * float64(b.padded) * (36*in*out + winogradTransform*(in+out))
+	plain := float64((b.outSize+nr-1)/nr*nr) * 9 * in * out
+	return transformed < 0.85*plain
+}
+
+// transformInput does so for channels lo..hi.
+func (b *winogradBandRun) transformInput(lo, hi int) {
+	t := b.path.tier.winograd
+	channels, nr := b.conv.InChannels, b.path.tier.gemm.NR
+	planeSize := (b.rows + 1) * b.pitch
+	buffer := borrow(16*planeSize + b.pitch + 2*nr + 36*t.lanes)
+	defer giveBack(buffer)
+	planes, work := (*buffer)[:16*planeSize+b.pitch+2*nr], (*buffer)[16*planeSize+b.pitch+2*nr:]
+	depth := depthBlock(channels)
+	for c := lo; c < hi; c++ {
+		b.splitPlane(planes, planeSize, b.x[(b.image*channels+c)*b.inSize:][:b.inSize])
+		p0 := c / depth * depth
+		panel := min(depth, channels-p0) * nr
+		for tile := 0; tile < b.rows*b.pitch; tile += t.lanes {
+			to := b.padded*p0 + tile/nr*panel + (c-p0)*nr + tile%nr
+			_, _ = b.v[35*channels*b.padded+to+t.lanes-1], planes[15*planeSize+b.pitch+1+tile+t.lanes-1]
+			t.input(&b.v[to], 4*channels*b.padded, &planes[tile], 4*planeSize, 4*b.pitch, &work[0])
+		}
+	}
+}
+
+// splitPlane copies the rows that the band reads, with the padding around them,
+// into sixteen planes by row and column modulo 4.
+func (b *winogradBandRun) splitPlane(planes []float32, planeSize int, x []float32) {
+	width := b.in[1]
+	for row := range 4*b.rows + 2 {
+		to := planes[row%4*4*planeSize+row/4*b.pitch:]
+		from := 4*b.first + row - b.conv.PadsBegin[0]
+		if from < 0 || from >= b.in[0] {
+			for j := range 4 {
+				clear(to[j*planeSize : j*planeSize+b.pitch])
+			}
+			continue
+		}
+		for tile := 0; tile < b.pitch; tile += 16 {
+			b.splitRow(to[tile:], planeSize, min(16, b.pitch-tile), x[from*width:(from+1)*width], 4*tile-b.conv.PadsBegin[1])
+		}
+	}
+}
+
+// splitRow fills tiles elements of four planes from a row, from a column on that
+// may be negative.
+func (b *winogradBandRun) splitRow(to []float32, planeSize, tiles int, row []float32, column int) {
+	lo := min(max(0, -column), 4*tiles)
+	hi := min(4*tiles, len(row)-column)
+	if split := b.path.tier.winograd.split; split != nil {
+		_ = to[3*planeSize+tiles-1]
+		if hi <= lo {
+			split(&to[0], &to[0], 0, 4*planeSize, 0, 1<<tiles-1)
+			return
+		}
+		load := (uint64(1)<<(hi-lo) - 1) << lo
+		split(&to[0], &row[column+lo], 4*lo, 4*planeSize, load, 1<<tiles-1)
+		return
+	}
+	for i := range 4 * tiles {
+		var v float32
+		if i >= lo && i < hi {
+			v = row[column+i]
+		}
+		to[i%4*planeSize+i/4] = v
+	}
+}
+
+// multiply computes products lo..hi of the 36.
+func (b *winogradBandRun) multiply(lo, hi int) {
+	in, out, tiles := b.conv.InChannels, b.conv.OutChannels, b.rows*b.pitch
+	for i := lo; i < hi; i++ {
+		right := &PackedB{tier: b.path.tier, k: in, n: tiles, padded: b.padded, data: b.v[i*in*b.padded : (i+1)*in*b.padded]}
+		q := product{a: b.path.weights[i], b: right, n: tiles, c: b.m[i*out*b.padded : (i+1)*out*b.padded], ldc: b.padded}
+		for j := 0; j < tiles; j += tileColumns {
+			q.tile(0, out, j, min(j+tileColumns, tiles))
+		}
+	}
+}
+
+// transformOutput does so for channels lo..hi.
+func (b *winogradBandRun) transformOutput(lo, hi int) {
+	t := b.path.tier.winograd
+	out := b.conv.OutChannels
+	end := bare(false)
+	fits := b.fits()
+	if fits {
+		end.Lo, end.Hi, _ = b.act.bounds()
+	}
+	buffer := borrow(16*b.padded + 16 + 36*t.lanes)
+	defer giveBack(buffer)
+	planes, work := (*buffer)[:16*b.padded+16], (*buffer)[16*b.padded+16:]
+	for c := lo; c < hi; c++ {
+		var bias float32
+		if b.rowBias != nil {
+			bias = b.rowBias[c]
+		}
+		for tile := 0; tile < b.rows*b.pitch; tile += t.lanes {
+			_ = b.m[(35*out+c)*b.padded+tile+t.lanes-1]
+			t.output(&planes[tile], 4*b.padded, &b.m[c*b.padded+tile], 4*out*b.padded, &work[0], bias, end.Lo, end.Hi)
+		}
+		b.joinPlane(planes, (b.image*out+c)*b.outSize, fits)
+	}
+}
+
+// joinPlane puts the rows of a band in their place in y, whose plane starts at
+// base, and does what is left to do to them.
+func (b *winogradBandRun) joinPlane(planes []float32, base int, done bool) {
+	width := b.out[1]
+	for row := range min(4*b.rows, b.out[0]-4*b.first) {
+		at := base + (4*b.first+row)*width
+		y := b.y[at : at+width]
+		from := planes[row%4*4*b.padded+row/4*b.pitch:]
+		for tile := 0; tile < b.across; tile += 16 {
+			b.joinRow(y[4*tile:], from[tile:])
+		}
+		if done {
+			continue
+		}
+		if b.residual != nil {
+			Add(y, y, b.residual[at:at+width])
+		}
+		b.act.Apply(y)
+	}
+}
+
+// joinRow fills up to 64 elements from four planes.
+func (b *winogradBandRun) joinRow(y, from []float32) {
+	n := min(64, len(y))
+	if join := b.path.tier.winograd.join; join != nil {
+		_ = from[3*b.padded+15]
+		join(&y[0], &from[0], 4*b.padded, 1<<n-1)
+		return
+	}
+	for i := range n {
+		y[i] = from[i%4*b.padded+i/4]
+	}
+}

@@ -1,0 +1,75 @@
+package runtime
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"onnxprune/runtime/value"
+)
+
+// Engine says which machine runs the main graph.
+type Engine int
+
+const (
+	// TapeMachine is gorgonia's machine.
+	TapeMachine Engine = iota
+	// Walk is our own machine: one step after the other.
+	Walk
+)
+
+func (e Engine) String() string {
+	if e == Walk {
+		return "walk"
+	}
+	return "tape machine"
+}
+
+// Options say how a model is compiled and run. The zero value is a good default.
+type Options struct {
+	Engine  Engine
+	Threads int // worker threads per session; 0: one per CPU
+
+	// MemoryLimit is how many bytes the intermediate values of all runs of a session may take at
+	// one time. A run that needs more ends in an error. 0: three quarters of the machine's memory, or 16 GiB
+	// where that is not known.
+	MemoryLimit int64
+	// TripLimit is how often one Loop may go round. 0: DefaultTripLimit.
+	TripLimit int64
+	// Seed starts the random operators that carry no seed of their own. Each run starts anew.
+	Seed uint64
+
+	// Keep names intermediate values of the main graph that Run returns beside the outputs.
+	Keep []string
+	// Observe, where set, is called with every value that a node computes, as soon as it is there. In bodies and local
+	// functions the name is led by the node's path: "Loop_12/body/y". The value must not be changed, and
+	// not be read after Observe returns (value.Clone copies it). Concurrent runs call it concurrently. With
+	// Observe set nothing is folded or left out.
+	Observe func(name string, v value.Value)
+
+	// Profile measures the time of every node; Session.Profile returns it.
+	Profile bool
+	// NoFusion keeps every node a step of its own.
+	NoFusion bool
+}
+
+// DefaultTripLimit is how often a Loop may go round where Options say nothing.
+const DefaultTripLimit = 1 << 20
+
+// machineMemory returns three quarters of the machine's memory.
+func machineMemory() int64 {
+	const unknown = 16 << 30
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return unknown
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) >= 2 && f[0] == "MemTotal:" {
+			if kib, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+				return kib << 10 / 4 * 3
+			}
+		}
+	}
+	return unknown
+}
