@@ -260,3 +260,12 @@ func metadata(f *field) (key, value string) {
 	}
 	return key, value
 }
+
+// Renamed returns a copy of the attribute under a name, without a reference to a function's attribute.
+func (a *Attribute) Renamed(name string) *Attribute {
+	c := a.clone()
+	c.Name, c.RefName = name, ""
+	c.set(1, stringField(1, name))
+	c.set(21)
+	return c
+}

@@ -56,10 +56,13 @@ func (m *Model) Save(path string) error { return m.save(path, maxFile) }
 func (m *Model) save(path string, limit int64) error {
 	if st, err := os.Stat(path); err == nil {
 		if !st.Mode().IsRegular() {
-			return m.saveStream(path, st)
+			return m.saveStream(path, st, limit)
 		}
 		if m.reads(st) {
 			return fmt.Errorf("%s: it is the file that the model is read from; choose another name", path)
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil { // a link stays, and what it names is replaced
+			return err
 		}
 	}
 	ext := m.externalTensors()
@@ -81,12 +84,12 @@ func (m *Model) save(path string, limit int64) error {
 }
 
 // saveStream writes to something that is not a regular file, such as /dev/stdout or a pipe.
-func (m *Model) saveStream(path string, st os.FileInfo) error {
+func (m *Model) saveStream(path string, st os.FileInfo, limit int64) error {
 	if st.IsDir() {
 		return fmt.Errorf("%s: it is a folder", path)
 	}
-	if len(m.externalTensors()) > 0 || m.Size() > maxFile {
-		return fmt.Errorf("%s: a model with external data can not be written to a stream", path)
+	if len(m.externalTensors()) > 0 || m.Size() > limit {
+		return fmt.Errorf("%s: a model with external data, or larger than 2 GiB, can not be written to a stream", path)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/onnxruntime"
 	"onnxprune/testmodels"
 )
 
@@ -86,6 +87,22 @@ func TestSaveReplacesAFileAndKeepsItsMode(t *testing.T) {
 	}
 	if got := files(t, dir); !slices.Equal(got, []string{"m.onnx"}) {
 		t.Errorf("left behind: %v", got)
+	}
+}
+
+func TestSaveThroughALinkReplacesWhatItNames(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	target, link := write(t, other, "m.onnx", []byte("old")), filepath.Join(dir, "link.onnx")
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip(err)
+	}
+	b := testmodels.SixConvolutions()
+	if err := b.Model().Save(link); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := os.ReadFile(target)
+	if st, err := os.Lstat(link); err != nil || st.Mode()&os.ModeSymlink == 0 || !bytes.Equal(got, b.Bytes()) || len(files(t, other)) != 1 {
+		t.Errorf("the link is %v %v, its target has %d bytes", st.Mode(), err, len(got))
 	}
 }
 
@@ -168,7 +185,7 @@ func TestAModelBeyondTheLimitGetsADataFile(t *testing.T) {
 	b := testmodels.New(17)
 	x := b.Input("x", onnxio.Float, "N", 3, 8, 8)
 	y := b.Conv("big", x, 3, 64, 3, testmodels.Bias())
-	y = b.Mul(y, b.Constant(onnxio.NewFloats32("table", []int64{512}, make([]float32, 512))))
+	y = b.Mul(y, b.Constant(onnxio.NewFloats32("table", []int64{64, 1, 8}, make([]float32, 512))))
 	b.Output(b.Reshape(y, 0, -1), onnxio.Float)
 	want := map[string][]byte{}
 	for _, w := range b.Model().Tensors() {
@@ -208,6 +225,9 @@ func TestAModelBeyondTheLimitGetsADataFile(t *testing.T) {
 		if !slices.Equal(external, c.external) || m.Size() > c.limit {
 			t.Errorf("limit %d: external %v, want %v; %d bytes", c.limit, external, c.external, m.Size())
 		}
+		if err := loads(t, path); err != nil {
+			t.Errorf("limit %d: ONNX Runtime: %v", c.limit, err)
+		}
 		if st, err := os.Stat(stale); c.external != nil && (err != nil || st.Size() > 20000) {
 			t.Errorf("limit %d: the stale data file is %v, %v", c.limit, st.Size(), err)
 		}
@@ -222,6 +242,24 @@ func TestAModelBeyondTheLimitGetsADataFile(t *testing.T) {
 	if string(model) != "old model" || string(data) != "old data" || len(files(t, dir)) != 2 {
 		t.Errorf("a failed save changed %q, %q, files %v", model, data, files(t, dir))
 	}
+}
+
+// loads lets ONNX Runtime load the model, where there is one.
+func loads(t *testing.T, path string) error {
+	found, err := onnxruntime.Find()
+	if err != nil {
+		t.Log(err)
+		return nil
+	}
+	lib, err := onnxruntime.Open(found)
+	if err != nil {
+		return err
+	}
+	s, err := lib.NewSession(path, onnxruntime.Options{Threads: 1})
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 func TestSaveToAStreamWritesTheModel(t *testing.T) {

@@ -34,10 +34,9 @@ type Analysis struct {
 	Groups []*Group // every group that holds a channel of a constant, in graph order
 	opt    Options
 
-	removable map[atoms.ID]bool // by class: it may go
-	groupOf   map[atoms.ID]*Group
-	owners    map[atoms.ID]owner
-	cut       map[graph.Use]bool
+	removable []bool   // by class: it may go
+	groupOf   []*Group // by class
+	owners    []owner  // by atom
 }
 
 // owner is the place of an atom in a constant.

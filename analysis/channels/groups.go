@@ -37,19 +37,19 @@ func (a *Analysis) Removable(class atoms.ID) bool { return a.removable[class] }
 // GroupOf returns the group of an atom, nil where it belongs to no constant.
 func (a *Analysis) GroupOf(id atoms.ID) *Group { return a.groupOf[a.State.Set.Find(id)] }
 
-// classes collects the classes that constants hold, and joins them into groups.
+// classes collects the classes that constants hold or weights produce, and joins them into groups.
 func (a *Analysis) classes() {
 	set := a.State.Set
-	a.removable, a.groupOf, a.owners = map[atoms.ID]bool{}, map[atoms.ID]*Group{}, map[atoms.ID]owner{}
-	touched := map[atoms.ID][]int32{} // by class: the arrays that hold it
+	n := set.Len()
+	a.removable, a.groupOf, a.owners = make([]bool, n), make([]*Group, n), make([]owner, n)
+	touched := make([][]int32, n) // by class: the arrays that hold it
 	var order []atoms.ID
-	arrays := set.Arrays()
-	for k, arr := range arrays {
-		if arr.Owner == nil {
-			continue
-		}
+	var arrays []*atoms.Array
+	touch := func(arr *atoms.Array) {
+		k := int32(len(arrays))
+		arrays = append(arrays, arr)
 		for i, id := range arr.IDs {
-			if _, ok := a.owners[id]; !ok {
+			if arr.Owner != nil && a.owners[id].array == nil {
 				a.owners[id] = owner{arr, i}
 			}
 			r := set.Find(id)
@@ -57,22 +57,37 @@ func (a *Analysis) classes() {
 			if t == nil {
 				order = append(order, r)
 			}
-			if len(t) == 0 || t[len(t)-1] != int32(k) {
-				touched[r] = append(t, int32(k))
+			if len(t) == 0 || t[len(t)-1] != k {
+				touched[r] = append(t, k)
 			}
 		}
 	}
-	weighted := a.weighted()
+	for _, arr := range set.Arrays() {
+		if arr.Owner != nil {
+			touch(arr)
+		}
+	}
+	weighted := make([]bool, n)
+	for _, p := range a.State.Parameters {
+		if p.Axis.Fixed() {
+			continue
+		}
+		if p.Axis.Owner == nil { // a weight that is computed
+			touch(p.Axis.Array)
+		}
+		for _, id := range p.Axis.IDs {
+			weighted[set.Find(id)] = true
+		}
+	}
 	groups := map[string]*Group{}
+	var key []byte
 	for _, r := range order {
 		why := set.Pinned(r)
 		if why == nil && !weighted[r] {
 			why = noWeight
 		}
-		if why == nil || why.Inexact && a.opt.AllowInexact {
-			a.removable[r] = true
-		}
-		key := make([]byte, 0, 4*len(touched[r])+16)
+		a.removable[r] = why == nil || why.Inexact && a.opt.AllowInexact && weighted[r]
+		key = key[:0]
 		for _, k := range touched[r] {
 			key = binary.LittleEndian.AppendUint32(key, uint32(k))
 		}
@@ -84,7 +99,9 @@ func (a *Analysis) classes() {
 				g.Inexact, g.Reason = true, nil
 			}
 			for _, k := range touched[r] {
-				g.Members = append(g.Members, a.member(arrays[k]))
+				if arrays[k].Owner != nil {
+					g.Members = append(g.Members, a.member(arrays[k]))
+				}
 			}
 			groups[string(key)] = g
 			a.Groups = append(a.Groups, g)
@@ -98,30 +115,13 @@ func (a *Analysis) classes() {
 
 var noWeight = &atoms.Reason{Text: "no weight of a convolution or linear layer produces it"}
 
-// weighted marks the classes that a weight produces.
-func (a *Analysis) weighted() map[atoms.ID]bool {
-	out := map[atoms.ID]bool{}
-	for _, p := range a.State.Parameters {
-		if !p.Axis.Fixed() {
-			for _, id := range p.Axis.IDs {
-				out[a.State.Set.Find(id)] = true
-			}
-		}
-	}
-	return out
-}
-
 // countIndices counts, for every member, the indices that belong to its group.
 func (a *Analysis) countIndices() {
 	for _, g := range a.Groups {
-		in := make(map[atoms.ID]bool, len(g.Classes))
-		for _, c := range g.Classes {
-			in[c] = true
-		}
 		for k := range g.Members {
 			m := &g.Members[k]
-			for _, id := range m.array().IDs {
-				if in[a.State.Set.Find(id)] {
+			for _, id := range m.Source.Array.IDs {
+				if a.groupOf[a.State.Set.Find(id)] == g {
 					m.Indices++
 				}
 			}
@@ -150,8 +150,6 @@ func joins(n *graph.Node) bool {
 	}
 	return activations > 1
 }
-
-func (m *Member) array() *atoms.Array { return m.Source.Array }
 
 // member describes an axis of a constant.
 func (a *Analysis) member(arr *atoms.Array) Member {

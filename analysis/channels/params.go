@@ -68,8 +68,9 @@ func (a *Analysis) param(n *graph.Node, input, out int, axis atoms.Axis) *Param 
 	p := &Param{Value: v, Axis: out, Nodes: []*graph.Node{n}, Input: input}
 	if !axis.Fixed() {
 		p.IDs = axis.IDs
-		if o, ok := a.owners[axis.IDs[0]]; ok && !v.Constant() { // the constant that the operand comes from
-			p.Value, p.Axis = o.array.Owner.Value, o.array.Owner.Axis
+		if o := a.owners[axis.IDs[0]]; o.array != nil && !v.Constant() { // the constant that the operand comes from
+			p.Value, p.Axis, p.IDs = o.array.Owner.Value, o.array.Owner.Axis, o.array.IDs
+			axis = atoms.Axis{Array: o.array}
 		}
 	} else if !v.Constant() {
 		if w := source(v); w != nil {

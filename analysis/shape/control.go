@@ -107,7 +107,12 @@ func (c *call) leave(b *graph.Scope) error {
 
 // merge returns what is known of a value that is one or the other. Extents that differ become symbols of v.
 func (c *call) merge(a, b *Info, v *graph.Value, born int) *Info {
-	out := &Info{Kind: a.Kind, Elem: a.Elem}
+	if a.empty && a.Kind == b.Kind && a.Elem == b.Elem {
+		a = b
+	} else if b.empty && a.Kind == b.Kind && a.Elem == b.Elem {
+		b = a
+	}
+	out := &Info{Kind: a.Kind, Elem: a.Elem, empty: a.empty && b.empty}
 	if a.Kind != b.Kind {
 		return &Info{}
 	}
@@ -144,7 +149,7 @@ func (c *call) merge(a, b *Info, v *graph.Value, born int) *Info {
 
 // equal reports whether two infos say the same.
 func (in *Info) equal(o *Info) bool {
-	if in.Kind != o.Kind || in.Elem != o.Elem || in.Known != o.Known || len(in.Dims) != len(o.Dims) || len(in.Nums) != len(o.Nums) ||
+	if in.Kind != o.Kind || in.empty != o.empty || in.Elem != o.Elem || in.Known != o.Known || len(in.Dims) != len(o.Dims) || len(in.Nums) != len(o.Nums) ||
 		(in.Nums == nil) != (o.Nums == nil) || (in.Of == nil) != (o.Of == nil) {
 		return false
 	}
@@ -164,6 +169,7 @@ func (in *Info) equal(o *Info) bool {
 // iterate infers a body until what it carries no longer changes. inputs are those of the body; carried lists which input
 // the outputs first, first+1, ... come back as.
 func (c *call) iterate(b *graph.Scope, inputs []Info, carried, first int, at int, lenient bool) error {
+	patience := maxPasses - 1 - min(c.depth, maxPasses-1) // nested loops multiply
 	for pass := 0; ; pass++ {
 		if err := c.enter(b, inputs, lenient); err != nil && !lenient {
 			return err
@@ -178,7 +184,7 @@ func (c *call) iterate(b *graph.Scope, inputs []Info, carried, first int, at int
 			if next.equal(in) {
 				continue
 			}
-			if changed = true; pass >= maxPasses-1 {
+			if changed = true; pass >= patience {
 				next = &Info{Kind: next.Kind, Elem: next.Elem}
 			}
 			inputs[at+k] = *next

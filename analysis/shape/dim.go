@@ -28,12 +28,12 @@ type factor struct {
 	pow int
 }
 
-// symbol is an unknown that stands for an integer >= 0. Symbols are the same when their names are.
+// symbol is an unknown that stands for an integer. Symbols are the same when their names are.
 type symbol struct {
 	name  string
 	born  int    // 0: of the graph's inputs; else 1 + depth of the scope where inference had to invent it
+	least int64  // it is never below this; negative where that is not known
 	floor *ratio // for floor(of/by)
-	args  []Dim  // the operands of an opaque symbol
 }
 
 // ratio is the quotient that a floor symbol stands for.
@@ -44,15 +44,16 @@ type ratio struct {
 
 // Limits that keep hostile models from growing polynomials or names without bound.
 const (
-	maxTerms = 64
-	maxName  = 160
+	maxTerms  = 64
+	maxDegree = 32
+	maxName   = 160
 )
 
 // Const returns the number n.
 func Const(n int64) Dim { return Dim{n: n} }
 
 // Symbol returns the symbol of that name.
-func Symbol(name string) Dim { return ofSymbol(&symbol{name: name}) }
+func Symbol(name string) Dim { return ofSymbol(&symbol{name: name, least: 1}) }
 
 func ofSymbol(s *symbol) Dim {
 	return Dim{terms: []term{{1, []factor{{s, 1}}}}}
@@ -173,7 +174,7 @@ func (d Dim) Mul(e Dim) Dim {
 	if e.is(1) {
 		return d
 	}
-	if len(d.terms)*len(e.terms) > maxTerms*4 {
+	if len(d.terms)*len(e.terms) > maxTerms*4 || d.degree()+e.degree() > maxDegree {
 		return opaque("mul", d, e)
 	}
 	n, ok := mulInt(d.n, e.n)
@@ -197,6 +198,18 @@ func (d Dim) Mul(e Dim) Dim {
 		return opaque("mul", d, e)
 	}
 	return out
+}
+
+// degree returns the greatest degree among the monomials of d.
+func (d Dim) degree() int {
+	if len(d.terms) == 0 {
+		return 0
+	}
+	n := 0
+	for _, f := range d.terms[0].factors { // the order is by degree
+		n += f.pow
+	}
+	return n
 }
 
 func mulFactors(a, b []factor) []factor {
@@ -343,7 +356,7 @@ func (d Dim) String() string {
 func (d Dim) bornInside(depth int) bool {
 	return slices.ContainsFunc(d.terms, func(t term) bool {
 		return slices.ContainsFunc(t.factors, func(f factor) bool {
-			return f.sym.born > depth || slices.ContainsFunc(f.sym.args, func(a Dim) bool { return a.bornInside(depth) })
+			return f.sym.born > depth
 		})
 	})
 }

@@ -184,7 +184,11 @@ func (inf *inference) fresh(v *graph.Value, axis, born int) Dim {
 	for inf.params[name] {
 		name += "'"
 	}
-	return ofSymbol(&symbol{name: name, born: born})
+	s := &symbol{name: name, born: born}
+	if born == 0 {
+		s.least = 1 // an extent of an input
+	}
+	return ofSymbol(s)
 }
 
 // scope infers the nodes of a scope whose inputs are bound. A lenient scope is one that perhaps never runs: what

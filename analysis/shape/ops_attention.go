@@ -155,15 +155,34 @@ func packedAttention(c *call) error {
 // classifiers and regressors depend on tables in attributes, and stay as declared.
 var learning = &family{"ai.onnx.ml", []entry{
 	{"Binarizer", 1, same}, {"Scaler", 1, sameAs(onnxio.Float)}, {"Normalizer", 1, sameAs(onnxio.Float)}, {"Imputer", 1, same},
-	{"LabelEncoder", 1, shapeOnly}, {"ArrayFeatureExtractor", 1, arrayFeatures},
+	{"LabelEncoder", 1, labelEncoder}, {"ArrayFeatureExtractor", 1, arrayFeatures},
 }}
 
-// shapeOnly keeps the shape; the type depends on tables in attributes.
-func shapeOnly(c *call) error {
+// labelEncoder keeps the shape; the type is that of the table of values.
+func labelEncoder(c *call) error {
 	if err := c.need(0); err != nil {
 		return err
 	}
-	c.outShape(0, onnxio.Undefined, c.in(0))
+	elem := onnxio.Undefined
+	for _, a := range c.node.Attrs {
+		switch a.Name {
+		case "values_strings":
+			elem = onnxio.String
+		case "values_int64s":
+			elem = onnxio.Int64
+		case "values_floats":
+			elem = onnxio.Float
+		case "values_tensor":
+			if a.Tensor != nil {
+				elem = a.Tensor.DataType
+			}
+		case "classes_strings": // version 1 maps to and fro
+			if elem = onnxio.String; c.in(0).Elem == onnxio.String {
+				elem = onnxio.Int64
+			}
+		}
+	}
+	c.outShape(0, elem, c.in(0))
 	return nil
 }
 

@@ -253,24 +253,29 @@ func unique(c *call) error {
 		return err
 	}
 	in := c.in(0)
-	if c.node.Output(0) != nil {
-		if c.node.Attr("axis") == nil {
-			c.outRank(0, in.Elem, 1)
-		} else if in.Known {
-			a, err := c.intAxis("axis", 0, len(in.Dims))
-			if err != nil {
-				return err
-			}
-			out := cloneDims(in.Dims)
-			out[a] = c.freshOut(0, a)
-			c.out(0, in.Elem, out)
-		} else {
-			c.outUnknown(0, in.Elem)
+	count, length, known := c.freshOut(0, 0), Dim{}, false
+	switch {
+	case c.node.Attr("axis") == nil:
+		c.out(0, in.Elem, []Dim{count})
+		length, known = in.Len()
+	case in.Known:
+		a, err := c.intAxis("axis", 0, len(in.Dims))
+		if err != nil {
+			return err
 		}
+		count, length, known = c.freshOut(0, a), in.Dims[a], true
+		out := cloneDims(in.Dims)
+		out[a] = count
+		c.out(0, in.Elem, out)
+	default:
+		c.outUnknown(0, in.Elem)
 	}
-	for i := 1; i < len(c.node.Outputs); i++ {
-		c.outRank(i, onnxio.Int64, 1)
+	if !known {
+		length = c.freshOut(2, 0)
 	}
+	c.out(1, onnxio.Int64, []Dim{count})
+	c.out(2, onnxio.Int64, []Dim{length}) // for every element its place among the unique ones
+	c.out(3, onnxio.Int64, []Dim{count})
 	return nil
 }
 

@@ -54,7 +54,7 @@ func (c *call) concat(inputs []*Info, at int64, show func(i int) string) error {
 	rank := len(inputs[first].Dims)
 	a, err := axis(at, rank)
 	if err != nil {
-		return fmt.Errorf("%w of the input %s", err, show(first))
+		return fmt.Errorf("%w of the input %s; it joins %s", err, show(first), c.shows())
 	}
 	out := c.dims(rank)
 	copy(out, inputs[first].Dims)
@@ -426,25 +426,12 @@ func bound(n Num, d, lo, hi Dim) (Dim, bool) {
 		return lo, true
 	case fixed && v < 0:
 		at = at.Add(d)
-	case !fixed && !at.nonNegative() && Const(-1).Sub(at).nonNegative():
+	case Const(-1).Sub(at).nonNegative():
 		at = at.Add(d)
-	case !fixed && at.negativeLead():
-		return Dim{}, false
+	case !at.nonNegative():
+		return Dim{}, false // it may count from either end
 	}
 	return at.Max(lo).Min(hi), true
-}
-
-// negativeLead reports whether d can be negative: a term of it has a negative coefficient and nothing proves otherwise.
-func (d Dim) negativeLead() bool {
-	if d.nonNegative() {
-		return false
-	}
-	for _, t := range d.terms {
-		if t.coef < 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // pad reads the amounts: attribute paddings (opset 1), attribute pads (2), input 1 (11), with axes in input 3 (18).

@@ -2,7 +2,6 @@ package shape
 
 import (
 	"fmt"
-
 )
 
 // Recurrent layers. X is [length, batch, input]; with layout 1 batch comes first. W is [directions, gates*hidden, input],
@@ -141,4 +140,3 @@ func optimizer(outputs, inputs int) rule {
 		return nil
 	}
 }
-

@@ -45,7 +45,7 @@ func (c *call) mergeElement(a, b *Info) *Info {
 
 func sequenceEmpty(c *call) error {
 	elem := onnxio.DataType(c.node.Int("dtype", int64(onnxio.Float)))
-	return c.outSequence(&Info{Kind: onnxio.KindTensor, Elem: elem})
+	return c.outSequence(&Info{Kind: onnxio.KindTensor, Elem: elem, empty: true})
 }
 
 func (c *call) element(i int) *Info {
@@ -58,12 +58,6 @@ func (c *call) element(i int) *Info {
 func sequenceInsert(c *call) error {
 	if err := c.need(0, 1); err != nil {
 		return err
-	}
-	seq := c.node.Inputs[0]
-	if seq.Producer != nil && seq.Producer.Op == "SequenceEmpty" {
-		of := *c.in(1)
-		of.Nums = nil
-		return c.outSequence(&of)
 	}
 	return c.outSequence(c.mergeElement(c.element(0), c.in(1)))
 }

@@ -73,6 +73,11 @@ func (d Dim) soleFloor() *ratio {
 func floorOf(d Dim, by int64) Dim {
 	s := newOpaque(fmt.Sprintf("floor(%s/%d)", grouped(d), by), d)
 	s.floor = &ratio{d, by}
+	if low, ok := d.least(); ok {
+		s.least = floorInt(low, by)
+	} else if d.nonNegative() {
+		s.least = 0
+	}
 	return ofSymbol(s)
 }
 
@@ -126,28 +131,11 @@ func (d Dim) Min(e Dim) Dim {
 }
 
 // nonNegative reports whether d >= 0 is certain, given that extents of inputs are at least 1, invented
-// extents at least 0, and (x-n+1)/n <= floor(x/n) <= x/n.
+// extents at least 0, and floor(x/n) at most x/n.
 func (d Dim) nonNegative() bool {
 	for range 4 {
-		if len(d.terms) == 0 {
-			return d.n >= 0
-		}
-		low, fine := d.n, true
-		for _, t := range d.terms {
-			if t.coef < 0 {
-				fine = false
-				break
-			}
-			least := t.coef
-			for _, f := range t.factors {
-				if f.sym.born > 0 || f.sym.args != nil {
-					least = 0
-				}
-			}
-			low += least
-		}
-		if fine && low >= 0 {
-			return true
+		if low, ok := d.least(); ok {
+			return low >= 0
 		}
 		next, ok := d.withoutFloor()
 		if !ok {
@@ -158,19 +146,41 @@ func (d Dim) nonNegative() bool {
 	return false
 }
 
-// withoutFloor replaces one floor symbol by its bound and returns a positive multiple of what is a lower bound of d.
+// least returns a number that d is never below; ok is false where there is none, or none is known.
+func (d Dim) least() (low int64, ok bool) {
+	low = d.n
+	for _, t := range d.terms {
+		if t.coef < 0 {
+			return 0, false
+		}
+		product := t.coef
+		for _, f := range t.factors {
+			if f.sym.least < 0 {
+				return 0, false
+			}
+			for range f.pow {
+				if product, ok = mulInt(product, f.sym.least); !ok {
+					return 0, false
+				}
+			}
+		}
+		if low, ok = addInt(low, product); !ok {
+			return 0, false
+		}
+	}
+	return low, true
+}
+
+// withoutFloor replaces a floor symbol that is taken away by its bound, and returns a positive multiple of what is
+// a lower bound of d.
 func (d Dim) withoutFloor() (Dim, bool) {
 	for _, t := range d.terms {
-		if len(t.factors) != 1 || t.factors[0].pow != 1 || t.factors[0].sym.floor == nil {
+		if t.coef > 0 || len(t.factors) != 1 || t.factors[0].pow != 1 || t.factors[0].sym.floor == nil {
 			continue
 		}
 		r := t.factors[0].sym.floor
-		bound := r.of // of by*floor(of/by): at most of, at least of-by+1
-		if t.coef > 0 {
-			bound = bound.Sub(Const(r.by - 1))
-		}
 		rest := d.Sub(Dim{terms: []term{t}})
-		return rest.Mul(Const(r.by)).Add(bound.Mul(Const(t.coef))), true
+		return rest.Mul(Const(r.by)).Add(r.of.Mul(Const(t.coef))), true
 	}
 	return Dim{}, false
 }
@@ -195,7 +205,29 @@ func opaque(op string, d, e Dim) Dim {
 	if op == "add" || op == "mul" {
 		name = "(" + name + ")"
 	}
-	return ofSymbol(newOpaque(name, d, e))
+	s := newOpaque(name, d, e)
+	s.least = leastOf(op, d, e)
+	return ofSymbol(s)
+}
+
+// leastOf returns a lower bound of an opaque operation; -1 where none is known.
+func leastOf(op string, d, e Dim) int64 {
+	a, okA := d.least()
+	b, okB := e.least()
+	positive := okA && okB && a >= 0 && b >= 0
+	switch {
+	case op == "max" && okA && okB:
+		return max(a, b, -1)
+	case op == "max" && (okA && a >= 0):
+		return a
+	case op == "max" && (okB && b >= 0):
+		return b
+	case op == "min" && positive:
+		return min(a, b)
+	case op != "max" && positive:
+		return 0
+	}
+	return -1
 }
 
 // newOpaque makes a symbol that is known by its expression; an expression that is too long is known by its hash.
@@ -205,8 +237,8 @@ func newOpaque(name string, args ...Dim) *symbol {
 		h.Write([]byte(name))
 		name = fmt.Sprintf("expression %x", h.Sum(nil))
 	}
-	s := &symbol{name: name, args: args}
-	for _, a := range args { // keep what the rules need to know and drop the rest: expressions nest without bound
+	s := &symbol{name: name, least: -1}
+	for _, a := range args {
 		s.born = max(s.born, a.newest())
 	}
 	return s

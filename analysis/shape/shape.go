@@ -27,6 +27,8 @@ type Info struct {
 	Known bool            // the rank is known
 	Dims  []Dim           // one per axis when Known; an unknown extent is a symbol of its own
 	Nums  []Num           // the elements, row-major, of small tensors where any are known; nil otherwise
+
+	empty bool // of a sequence that has no element yet: what is put in replaces it
 }
 
 // Rank returns the number of axes, -1 where it is unknown.

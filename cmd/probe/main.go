@@ -1,72 +1,92 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
-	"sort"
-	"time"
+	"strconv"
+	"strings"
 
 	"onnxprune/analysis/channels"
+	"onnxprune/analysis/cost"
 	"onnxprune/analysis/graph"
+	"onnxprune/analysis/plan"
+	"onnxprune/analysis/selection"
 	"onnxprune/analysis/shape"
 	"onnxprune/onnxio"
+	"onnxprune/rewrite"
 )
 
+func load(m *onnxio.Model, sh string) (*graph.Graph, *shape.Result) {
+	g, err := graph.Build(m)
+	check(err)
+	opt := shape.Options{}
+	if sh != "" {
+		name, dims, _ := strings.Cut(sh, ":")
+		opt.Inputs = map[string][]int64{}
+		for _, d := range strings.Split(dims, "x") {
+			n, _ := strconv.Atoi(d)
+			opt.Inputs[name] = append(opt.Inputs[name], int64(n))
+		}
+	}
+	s, err := shape.Infer(g, opt)
+	check(err)
+	return g, s
+}
+func check(err error) {
+	if err != nil {
+		fmt.Println("ERR", err)
+		os.Exit(1)
+	}
+}
 func main() {
-	verbose := os.Getenv("V") != ""
-	for _, p := range os.Args[1:] {
-		m, err := onnxio.Open(p)
-		if err != nil {
-			fmt.Println("ERR", err)
-			continue
+	params := flag.String("p", "*", "")
+	ratios := flag.String("r", "0.3", "")
+	sh := flag.String("s", "", "")
+	out := flag.String("o", "", "")
+	twin := flag.String("t", "", "")
+	v := flag.Bool("v", false, "")
+	flag.Parse()
+	m, err := onnxio.Open(flag.Arg(0))
+	check(err)
+	g, s := load(m, *sh)
+	a := channels.Analyze(g, s, channels.Options{})
+	var rs []float64
+	for _, r := range strings.Split(*ratios, ",") {
+		f, _ := strconv.ParseFloat(r, 64)
+		rs = append(rs, f)
+	}
+	w, left, err := selection.Resolve(a, strings.Split(*params, ","), rs)
+	check(err)
+	_ = left
+	c, err := selection.Select(a, w, selection.Options{})
+	check(err)
+	p, err := plan.Build(a, c.Removed)
+	check(err)
+	p.Cuts = c.Cuts
+	n, err := rewrite.Apply(m, p)
+	check(err)
+	before := cost.Of(g, s)
+	g2, s2 := load(n, *sh)
+	after := cost.Of(g2, s2)
+	fmt.Printf("%s: MACs %d -> %d  conv %d -> %d params %d (%d tensors) -> %d  size %d -> %d operands %d freezes %d masks %d\n", flag.Arg(0), before.MACs(), after.MACs(), before.ConvMACs, after.ConvMACs, before.Params, before.ParamTensors, after.Params, m.Size(), n.Size(), len(p.Operands), len(p.Freezes), len(p.Masks))
+	if *v {
+		for _, c := range p.Cuts {
+			fmt.Println("  ", c.Param, c.Before, "->", c.After, "also", c.Also, "coupled", c.Coupled)
 		}
-		t0 := time.Now()
-		g, err := graph.Build(m)
-		if err != nil {
-			fmt.Println("ERR", p, err)
-			continue
+		for _, o := range p.Operands {
+			fmt.Println("  op", o)
 		}
-		t1 := time.Now()
-		s, err := shape.Infer(g, shape.Options{})
-		if err != nil {
-			fmt.Println("ERR", p, err)
-			continue
+		for _, o := range p.Freezes {
+			fmt.Println("  fr", o)
 		}
-		t2 := time.Now()
-		a := channels.Analyze(g, s, channels.Options{})
-		t3 := time.Now()
-		free, tot := 0.0, 0.0
-		n := 0
-		reasons := map[string]int{}
-		for _, q := range a.Params {
-			sz := 1.0
-			for _, d := range q.Shape {
-				sz *= float64(d)
-			}
-			tot += sz
-			if q.Out > 0 {
-				free += sz * float64(q.Free) / float64(q.Out)
-			}
-			if q.Free > 0 {
-				n++
-			}
-			if q.Reason != nil {
-				reasons[q.Reason.Text]++
-				if verbose {
-					fmt.Println("   ", q.Name, q.Shape, q.Reason.Text)
-				}
-			}
-		}
-		fmt.Printf("%-60s params %3d/%3d share %5.1f%% groups %3d links %d nodes %d build %v shape %v chan %v\n", p[len(p)-min(60, len(p)):], n, len(a.Params), 100*free/max(tot, 1), len(a.Groups), len(a.State.Set.Links), len(g.Nodes), t1.Sub(t0).Round(100*time.Microsecond), t2.Sub(t1).Round(100*time.Microsecond), t3.Sub(t2).Round(100*time.Microsecond))
-		var ks []string
-		for k := range reasons {
-			ks = append(ks, k)
-		}
-		sort.Slice(ks, func(i, j int) bool { return reasons[ks[i]] > reasons[ks[j]] })
-		for i, k := range ks {
-			if i < 3 {
-				fmt.Printf("       %3d %.200s\n", reasons[k], k)
-			}
-		}
+	}
+	if *out != "" {
+		check(n.Save(*out))
+	}
+	if *twin != "" {
+		t, err := rewrite.MaskedTwin(m, p)
+		check(err)
+		check(t.Save(*twin))
 	}
 }

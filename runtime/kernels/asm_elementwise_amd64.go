@@ -20,6 +20,11 @@ func mulAVX512(dst *float32, a *float32, b *float32, vectors int)
 //go:noescape
 func subAVX512(dst *float32, a *float32, b *float32, vectors int)
 
+// divAVX512 computes whole vectors; vectors > 0.
+//
+//go:noescape
+func divAVX512(dst *float32, a *float32, b *float32, vectors int)
+
 // scaleShiftAVX512 computes whole vectors; vectors > 0.
 //
 //go:noescape
@@ -89,6 +94,11 @@ func mulAVX2(dst *float32, a *float32, b *float32, vectors int)
 //
 //go:noescape
 func subAVX2(dst *float32, a *float32, b *float32, vectors int)
+
+// divAVX2 computes whole vectors; vectors > 0.
+//
+//go:noescape
+func divAVX2(dst *float32, a *float32, b *float32, vectors int)
 
 // scaleShiftAVX2 computes whole vectors; vectors > 0.
 //

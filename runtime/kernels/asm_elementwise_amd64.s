@@ -708,6 +708,27 @@ next:
 	VZEROUPPER
 	RET
 
+// func divAVX512(dst *float32, a *float32, b *float32, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·divAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ vectors+24(FP), BX
+
+next:
+	VMOVUPS (DX), Z0
+	VMOVUPS (CX), Z1
+	VDIVPS  Z0, Z1, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, DX
+	ADDQ    $0x40, AX
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
 // func scaleShiftAVX512(dst *float32, x *float32, vectors int, alpha float32, beta float32)
 // Requires: AVX, AVX512F
 TEXT ·scaleShiftAVX512(SB), NOSPLIT, $0-32
@@ -1170,6 +1191,27 @@ next:
 	VMOVUPS (DX), Y0
 	VMOVUPS (CX), Y1
 	VSUBPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	ADDQ    $0x20, AX
+	DECQ    BX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func divAVX2(dst *float32, a *float32, b *float32, vectors int)
+// Requires: AVX
+TEXT ·divAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ vectors+24(FP), BX
+
+next:
+	VMOVUPS (DX), Y0
+	VMOVUPS (CX), Y1
+	VDIVPS  Y0, Y1, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x20, CX
 	ADDQ    $0x20, DX

@@ -19,3 +19,9 @@ func packLanes(dst *float32, src *float32, lead int, count int, srcStep int, dst
 //
 //go:noescape
 func packEvenLanes(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+
+// transposeFoursAVX transposes four rows of src, 4*blocks > 0 elements long, to rows of four. Steps are
+// in bytes.
+//
+//go:noescape
+func transposeFoursAVX(dst *float32, dstStep int, src *float32, srcStep int, blocks int)

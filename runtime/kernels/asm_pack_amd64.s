@@ -79,3 +79,44 @@ next:
 	JNE       next
 	VZEROUPPER
 	RET
+
+// func transposeFoursAVX(dst *float32, dstStep int, src *float32, srcStep int, blocks int)
+// Requires: AVX
+TEXT ·transposeFoursAVX(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ dstStep+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ srcStep+24(FP), BX
+	MOVQ blocks+32(FP), SI
+	LEAQ (DX)(BX*1), DI
+	LEAQ (DI)(BX*1), R8
+	LEAQ (R8)(BX*1), BX
+
+next:
+	VMOVUPS   (DX), X0
+	ADDQ      $0x10, DX
+	VMOVUPS   (DI), X1
+	ADDQ      $0x10, DI
+	VMOVUPS   (R8), X2
+	ADDQ      $0x10, R8
+	VMOVUPS   (BX), X3
+	ADDQ      $0x10, BX
+	VUNPCKLPS X1, X0, X4
+	VUNPCKHPS X1, X0, X5
+	VUNPCKLPS X3, X2, X1
+	VUNPCKHPS X3, X2, X3
+	VUNPCKLPD X1, X4, X0
+	VUNPCKHPD X1, X4, X1
+	VUNPCKLPD X3, X5, X2
+	VUNPCKHPD X3, X5, X3
+	VMOVUPS   X0, (AX)
+	ADDQ      CX, AX
+	VMOVUPS   X1, (AX)
+	ADDQ      CX, AX
+	VMOVUPS   X2, (AX)
+	ADDQ      CX, AX
+	VMOVUPS   X3, (AX)
+	ADDQ      CX, AX
+	DECQ      SI
+	JNE       next
+	RET

@@ -147,7 +147,7 @@ func choosePath(plan *ConvPlan, weights []float32) convPath {
 	c := &plan.conv
 	switch {
 	case plan.tier.reference():
-		return &referencePath{plan: plan, weights: weights}
+		return &referencePath{weights: weights}
 	case c.InChannels == c.Groups && len(c.Kernel) > 0 && volume(c.Kernel) > 0:
 		return newDepthwisePath(plan, weights)
 	}

@@ -19,6 +19,10 @@ func newDepthwisePath(plan *ConvPlan, weights []float32) *depthwisePath {
 func (d *depthwisePath) run(p *Pool, g convGeometry) {
 	c := g.conv
 	layout := newPhaseLayout(c, g.in, g.out)
+	if layout == nil {
+		(&referencePath{weights: d.weights}).run(p, g)
+		return
+	}
 	taps := volume(c.Kernel)
 	multiplier := c.OutChannels / c.Groups
 	p.Do(g.n*c.Groups, grainFor(g.outSize*taps*multiplier), func(lo, hi int) {

@@ -23,17 +23,28 @@ type phaseLayout struct {
 // rowBand is rows that adjoin in the input and in the copy.
 type rowBand struct{ to, from, count int }
 
+// newPhaseLayout returns nil if the copy would be out of all proportion to the
+// planes, as a dilation larger than the input can make it.
 func newPhaseLayout(c *Conv, in, out []int) *phaseLayout {
 	last := len(in) - 1
 	l := &phaseLayout{conv: c, in: in, out: out, rows: make([]int, last)}
-	span := func(d int) int { return max(0, (out[d]-1)*c.Strides[d]+reach(c.Kernel[d], c.Dilations[d])) }
-	stride := c.Strides[last]
-	l.phase = (span(last) + stride - 1) / stride
-	l.rowSize = l.phase * stride
-	for d := range l.rows {
-		l.rows[d] = span(d)
+	limit := 1<<20 + 64*(volume(in)+volume(out))
+	l.size = 1
+	for d := range in {
+		span := max(0, (out[d]-1)*c.Strides[d]+reach(c.Kernel[d], c.Dilations[d]))
+		if d == last {
+			l.phase = (span + c.Strides[d] - 1) / c.Strides[d]
+			span = l.phase * c.Strides[d]
+			l.rowSize = span
+		} else {
+			l.rows[d] = span
+		}
+		if span > limit || l.size*span > limit {
+			return nil
+		}
+		l.size *= span
 	}
-	l.size = volume(l.rows)*l.rowSize + 2*patchLanes
+	l.size += 2 * patchLanes
 	l.shift = c.PadsBegin[last]
 	l.lo, l.hi = max(0, -l.shift), min(in[last], l.rowSize-l.shift)
 	l.placeTaps()

@@ -4,10 +4,7 @@ package kernels
 // kernel positions, in float32, in that order. All other paths are tested
 // against it.
 
-type referencePath struct {
-	plan    *ConvPlan
-	weights []float32
-}
+type referencePath struct{ weights []float32 }
 
 func (r *referencePath) run(p *Pool, g convGeometry) {
 	p.Do(g.n*g.conv.OutChannels, 1, func(lo, hi int) {
@@ -30,7 +27,7 @@ func ConvReference(c Conv, weights, bias, x []float32, n int, inSpatial []int, y
 	if len(bias) != 0 {
 		plan.bias = bias
 	}
-	plan.path = &referencePath{plan: plan, weights: weights}
+	plan.path = &referencePath{weights: weights}
 	return plan.Run(nil, x, n, inSpatial, y, act)
 }
 

@@ -64,6 +64,12 @@ func Mul[T Number](dst, a, b []T) {
 // with its zero divisors, is the caller's.
 func Div[T Float](dst, a, b []T) {
 	a, b = a[:len(dst)], b[:len(dst)]
+	if m := vectors(); m != nil {
+		if d, ok := any(dst).([]float32); ok {
+			done := m.binary(m.div, d, any(a).([]float32), any(b).([]float32))
+			dst, a, b = dst[done:], a[done:], b[done:]
+		}
+	}
 	for i := range dst {
 		dst[i] = a[i] / b[i]
 	}
@@ -111,23 +117,4 @@ func ScaleShift[T Float](dst, a []T, scale, shift T) {
 	for i := range dst {
 		dst[i] = a[i]*scale + shift
 	}
-}
-
-// Sum adds x in float64, in index order.
-func Sum[T Float](x []T) float64 {
-	var s float64
-	for _, v := range x {
-		s += float64(v)
-	}
-	return s
-}
-
-// Dot is the sum of a[i]*b[i] in float64, in index order.
-func Dot[T Float](a, b []T) float64 {
-	b = b[:len(a)]
-	var s float64
-	for i, v := range a {
-		s += float64(v) * float64(b[i])
-	}
-	return s
 }

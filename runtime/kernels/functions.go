@@ -94,15 +94,16 @@ func MishSlice(dst, x []float32) {
 // GeluSlice is x * (1 + erf(x/sqrt(2))) / 2.
 func GeluSlice(dst, x []float32) {
 	x = x[:len(dst)]
-	var block [256]float32
+	buffer := borrow(512)
+	defer giveBack(buffer)
 	for len(x) > 0 {
-		n := min(len(block), len(x))
-		part := block[:n]
-		MulScalar(part, x[:n], float32(1/math.Sqrt2))
-		ErfSlice(part, part)
-		for i, v := range part {
-			dst[i] = 0.5 * x[i] * (1 + v)
-		}
+		n := min(256, len(x))
+		half, erf := (*buffer)[:n], (*buffer)[256:256+n]
+		MulScalar(half, x[:n], 0.5)
+		MulScalar(erf, x[:n], float32(1/math.Sqrt2))
+		ErfSlice(erf, erf)
+		Mul(erf, erf, half)
+		Add(dst[:n], half, erf)
 		dst, x = dst[n:], x[n:]
 	}
 }
@@ -128,10 +129,15 @@ type (
 // vectorMaths is the element-wise functions of a tier.
 type vectorMaths struct {
 	lanes                               int
-	add, sub, mul                       binaryAssembly
+	add, sub, mul, div                  binaryAssembly
 	scaleShift, clip, leaky             unaryAssembly
 	hardSigmoid, hardSwish              unaryAssembly
 	exp, sigmoid, silu, tanh, erf, mish unaryAssembly
+
+	// Sums take blocks of two vectors of float32; see reduce.go.
+	sum     func(lanes *float64, x *float32, blocks int)
+	squares func(lanes *float64, x *float32, blocks int, mean float64)
+	maximum func(lanes, x *float32, vectors int)
 }
 
 func vectors() *vectorMaths { return current.Load().maths }

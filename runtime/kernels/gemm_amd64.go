@@ -80,3 +80,13 @@ func blockAVX2(rows, k int, a, b, c *float32, ldc int, bias *float32, end *Endin
 		gemm6x16AVX2(k, a, b, c, 4*ldc, 0, end.Accumulate, bias, end.Lo, end.Hi)
 	}
 }
+
+// transposeFours leaves the last depth%4 columns to the caller.
+func transposeFours(dst []float32, width int, src []float32, ld, depth int) int {
+	blocks := depth / 4
+	if blocks > 0 {
+		_, _ = dst[(4*blocks-1)*width+3], src[3*ld+4*blocks-1]
+		transposeFoursAVX(&dst[0], 4*width, &src[0], 4*ld, blocks)
+	}
+	return 4 * blocks
+}

@@ -7,8 +7,6 @@ package kernels
 // The rows of A are spread evenly over the panels (64 rows at MR 14 are four
 // panels of 13 and one of 12), so that no panel is nearly empty.
 
-import "sync"
-
 // maxDepth is the longest block of k. A panel of B of that depth, 32 columns
 // wide, takes two thirds of a 48 KiB first-level cache.
 const maxDepth = 256
@@ -67,7 +65,7 @@ func (p *PackedA) fill(pool *Pool, trans bool, alpha float32, a []float32, lda i
 				if trans {
 					packColumns(dst, rows, depth, a[p0*lda+i0:], lda)
 				} else {
-					packRows(dst, rows, rows, depth, a[i0*lda+p0:], lda)
+					p.tier.packRows(dst, rows, rows, depth, a[i0*lda+p0:], lda)
 				}
 				if alpha != 1 {
 					MulScalar(dst, dst, alpha)
@@ -86,15 +84,19 @@ func packColumns(dst []float32, width, depth int, src []float32, ld int) {
 
 // packRows transposes: dst[p*width+i] = src[i*ld+p] for i < rows, p < depth.
 // Four rows are read at a time, so that each write fills a quarter of a line.
-func packRows(dst []float32, width, rows, depth int, src []float32, ld int) {
+func (t *tier) packRows(dst []float32, width, rows, depth int, src []float32, ld int) {
 	i := 0
 	for ; i+4 <= rows; i += 4 {
+		first := 0
+		if t.transposeFours != nil {
+			first = t.transposeFours(dst[i:], width, src[i*ld:], ld, depth)
+		}
 		r0 := src[i*ld : i*ld+depth]
 		r1 := src[(i+1)*ld : (i+1)*ld+depth]
 		r2 := src[(i+2)*ld : (i+2)*ld+depth]
 		r3 := src[(i+3)*ld : (i+3)*ld+depth]
-		at := i
-		for p := range r0 {
+		at := i + first*width
+		for p := first; p < depth; p++ {
 			d := dst[at : at+4 : at+4]
 			d[0], d[1], d[2], d[3] = r0[p], r1[p], r2[p], r3[p]
 			at += width
@@ -153,7 +155,7 @@ func (p *PackedB) panels(_ []float32, p0, depth, j0, cols int) []float32 {
 
 func matrixSource(t *tier, trans bool, b []float32, ldb int) source {
 	if trans {
-		return &transposedSource{nr: t.gemm.NR, b: b, ld: ldb}
+		return &transposedSource{tier: t, b: b, ld: ldb}
 	}
 	return &rowSource{tier: t, b: b, ld: ldb}
 }
@@ -215,33 +217,18 @@ func (pack packAssembly) copy(dst, src []float32, count, srcStep, dstStep, lane,
 
 // transposedSource packs the transpose of a row-major matrix.
 type transposedSource struct {
-	nr int
-	b  []float32
-	ld int
+	tier *tier
+	b    []float32
+	ld   int
 }
 
 func (s *transposedSource) panels(scratch []float32, p0, depth, j0, cols int) []float32 {
-	at := 0
-	for j := 0; j < cols; j += s.nr {
-		width := min(s.nr, cols-j)
-		panel := scratch[at : at+s.nr*depth]
-		packRows(panel, s.nr, width, depth, s.b[(j0+j)*s.ld+p0:], s.ld)
-		at += s.nr * depth
+	nr, at := s.tier.gemm.NR, 0
+	for j := 0; j < cols; j += nr {
+		width := min(nr, cols-j)
+		panel := scratch[at : at+nr*depth]
+		s.tier.packRows(panel, nr, width, depth, s.b[(j0+j)*s.ld+p0:], s.ld)
+		at += nr * depth
 	}
 	return scratch[:at]
 }
-
-// scratch lends out float32 buffers, so that a layer does not allocate on every
-// run. Their contents are arbitrary.
-var scratch sync.Pool
-
-func borrow(n int) *[]float32 {
-	if b, ok := scratch.Get().(*[]float32); ok && cap(*b) >= n {
-		*b = (*b)[:n]
-		return b
-	}
-	b := make([]float32, n)
-	return &b
-}
-
-func giveBack(b *[]float32) { scratch.Put(b) }

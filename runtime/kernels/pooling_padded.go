@@ -15,11 +15,10 @@ func (g *windows) paddedMax(p *Pool, x, y any) bool {
 		return false
 	}
 	lowest := float32(math.Inf(-1))
-	g.padded(p, t, in, y.([]float32), lowest, func(s *depthwiseSums, padded, y []float32) {
+	return g.padded(p, t, in, y.([]float32), lowest, func(s *depthwiseSums, padded, y []float32) {
 		s.bias, s.lo, s.hi = lowest, lowest, -lowest
 		s.plane(y, padded, t.maxima)
 	})
-	return true
 }
 
 // paddedAverage computes AveragePool under the same conditions.
@@ -30,13 +29,12 @@ func (g *windows) paddedAverage(p *Pool, x, y any, countIncludePad bool) bool {
 		return false
 	}
 	counts := g.counts(countIncludePad)
-	g.padded(p, t, in, y.([]float32), 0, func(s *depthwiseSums, padded, y []float32) {
+	return g.padded(p, t, in, y.([]float32), 0, func(s *depthwiseSums, padded, y []float32) {
 		none := bare(false)
 		s.bias, s.lo, s.hi = 0, none.Lo, none.Hi
 		s.plane(y, padded, t.depthwise)
 		Div(y, y, counts)
 	})
-	return true
 }
 
 // counts is what each output's sum is divided by; 1 where a window is empty.
@@ -54,13 +52,17 @@ func (g *windows) counts(countIncludePad bool) []float32 {
 	return counts
 }
 
-// padded calls f for every plane with its padded copy in s.x, and unit weights.
-func (g *windows) padded(p *Pool, t *tier, x, y []float32, padding float32, f func(s *depthwiseSums, padded, y []float32)) {
+// padded calls f for every plane with its padded copy, and unit weights in s. It
+// returns false, having done nothing, if such copies would be too large.
+func (g *windows) padded(p *Pool, t *tier, x, y []float32, padding float32, f func(s *depthwiseSums, padded, y []float32)) bool {
 	if g.planes == 0 || g.outSize == 0 {
-		return
+		return true
 	}
 	c := &Conv{Kernel: g.Kernel, Strides: g.Strides, Dilations: g.Dilations, PadsBegin: g.PadsBegin}
 	layout := newPhaseLayout(c, g.in, g.out)
+	if layout == nil {
+		return false
+	}
 	weights := make([]float32, len(layout.taps))
 	for i := range weights {
 		weights[i] = 1
@@ -78,4 +80,5 @@ func (g *windows) padded(p *Pool, t *tier, x, y []float32, padding float32, f fu
 			f(s, *buffer, y[plane*g.outSize:(plane+1)*g.outSize])
 		}
 	})
+	return true
 }

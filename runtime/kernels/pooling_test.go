@@ -24,6 +24,8 @@ var poolCases = []struct {
 	{"1-d", Window{Kernel: []int{4}, Strides: []int{3}, PadsBegin: []int{2}, PadsEnd: []int{1}}, 4, []int{14}, []int{5}},
 	{"3-d", Window{Kernel: []int{2, 3, 2}, Strides: []int{1, 2, 2}, PadsBegin: []int{1, 0, 1}}, 2, []int{4, 7, 6}, []int{4, 3, 3}},
 	{"window with nothing inside", Window{Kernel: []int{2, 2}, PadsBegin: []int{2, 0}, PadsEnd: []int{0, 0}}, 1, []int{3, 4}, []int{4, 3}},
+	{"dilation far beyond the input", Window{Kernel: []int{2, 1}, Dilations: []int{1 << 28, 1}, PadsBegin: []int{1 << 28, 0}}, 1, []int{3, 4}, []int{3, 4}},
+	{"empty input", Window{Kernel: []int{2, 2}, PadsBegin: []int{1, 1}, PadsEnd: []int{1, 1}}, 2, []int{0, 3}, []int{1, 4}},
 	{"no planes", Window{Kernel: []int{2, 2}}, 0, []int{3, 4}, []int{2, 3}},
 	{"no output", Window{Kernel: []int{5, 5}}, 2, []int{3, 4}, []int{0, 0}},
 }

@@ -18,13 +18,18 @@ func Softmax(p *Pool, x []float32, rows, cols int, y []float32) {
 }
 
 func softmaxRow(y, x []float32) {
-	top := maxOf(x)
-	if math.IsInf(float64(top), -1) {
-		top = 0 // a row of -Inf gives 0/0, as the definition does
-	}
-	AddScalar(y, x, -top)
+	AddScalar(y, x, -finite(MaxOf(x)))
 	ExpSlice(y, y)
 	MulScalar(y, y, float32(1/Sum(y)))
+}
+
+// finite replaces -Inf, the maximum of a row that holds nothing else: 0/0 then
+// gives NaN as the definition does.
+func finite(top float32) float32 {
+	if math.IsInf(float64(top), -1) {
+		return 0
+	}
+	return top
 }
 
 // LogSoftmax sets each row of y to x - max - log(sum(exp(x-max))). y may be x.
@@ -33,29 +38,16 @@ func LogSoftmax(p *Pool, x []float32, rows, cols int, y []float32) {
 		return
 	}
 	p.Do(rows, grainFor(cols), func(lo, hi int) {
+		buffer := borrow(cols)
+		defer giveBack(buffer)
 		for r := lo; r < hi; r++ {
-			in, out := x[r*cols:(r+1)*cols], y[r*cols:(r+1)*cols]
-			top := maxOf(in)
-			var sum float64
-			for _, v := range in {
-				sum += math.Exp(float64(v - top))
-			}
-			shift := float64(top) + math.Log(sum)
-			for i, v := range in {
-				out[i] = float32(float64(v) - shift)
-			}
+			out := y[r*cols : (r+1)*cols]
+			in := x[r*cols : (r+1)*cols]
+			AddScalar(out, in, -finite(MaxOf(in)))
+			ExpSlice(*buffer, out)
+			AddScalar(out, out, float32(-math.Log(Sum(*buffer))))
 		}
 	})
-}
-
-func maxOf(x []float32) float32 {
-	top := x[0]
-	for _, v := range x[1:] {
-		if v > top {
-			top = v
-		}
-	}
-	return top
 }
 
 // LayerNormRow normalizes one row to mean 0 and variance 1 (population
@@ -66,21 +58,13 @@ func LayerNormRow[T Float](y, x, scale, bias []T, epsilon float64) (mean, invStd
 		return 0, 0
 	}
 	mean = Sum(x) / float64(len(x))
-	var squares float64
-	for _, v := range x {
-		d := float64(v) - mean
-		squares += d * d
+	invStdDev = 1 / math.Sqrt(SumOfSquares(x, mean)/float64(len(x))+epsilon)
+	ScaleShift(y, x, T(invStdDev), T(-mean*invStdDev))
+	if scale != nil {
+		Mul(y, y, scale)
 	}
-	invStdDev = 1 / math.Sqrt(squares/float64(len(x))+epsilon)
-	for i, v := range x {
-		n := (float64(v) - mean) * invStdDev
-		if scale != nil {
-			n *= float64(scale[i])
-		}
-		if bias != nil {
-			n += float64(bias[i])
-		}
-		y[i] = T(n)
+	if bias != nil {
+		Add(y, y, bias)
 	}
 	return mean, invStdDev
 }

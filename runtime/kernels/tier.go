@@ -20,6 +20,9 @@ type tier struct {
 	gemm MicroKernel
 	// packs copies vectors of 16 floats under masks; nil without AVX-512.
 	packs *vectorPacking
+	// transposeFours does most of the transposition of four rows, of depth
+	// elements each, and returns how many elements deep; may be nil.
+	transposeFours func(dst []float32, width int, src []float32, ld, depth int) int
 	// depthwise computes a strip of a depthwise convolution.
 	depthwise depthwiseStrip
 	// maxima is the same with maxima in place of sums, and no weights.

@@ -9,10 +9,10 @@ func archTiers() []*tier {
 	if !cpu.X86.HasAVX2 || !cpu.X86.HasFMA || !cpu.X86.HasBMI2 {
 		return nil
 	}
-	found = append(found, &tier{name: "avx2", gemm: avx2MicroKernel,
+	found = append(found, &tier{name: "avx2", gemm: avx2MicroKernel, transposeFours: transposeFours,
 		depthwise: stripAVX2, maxima: stripMaximaAVX2, split: splitAVX2, winograd: avx2Winograd, maths: avx2Maths})
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-		found = append(found, &tier{name: "avx512", gemm: avx512MicroKernel,
+		found = append(found, &tier{name: "avx512", gemm: avx512MicroKernel, transposeFours: transposeFours,
 			packs: &vectorPacking{packLanes, packEvenLanes}, depthwise: stripAVX512, maxima: stripMaximaAVX512, winograd: avx512Winograd, maths: avx512Maths})
 	}
 	return found

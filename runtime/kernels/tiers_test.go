@@ -5,6 +5,8 @@ package kernels
 import (
 	"math"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -58,6 +60,26 @@ func sameBits(t *testing.T, got, want []float32) {
 	for i := range want {
 		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
 			t.Fatalf("element %d is %v, was %v with one thread", i, got[i], want[i])
+		}
+	}
+}
+
+// TestVariableForcesTier runs this test's own binary with the variable set.
+func TestVariableForcesTier(t *testing.T) {
+	if os.Getenv("KERNELS_TEST_TIER") != "" {
+		if Tier() != os.Getenv("KERNELS_TEST_TIER") || (TierError() != nil) != (os.Getenv(tierVariable) == "fastest") {
+			t.Errorf("tier %s, error %v", Tier(), TierError())
+		}
+		return
+	}
+	best := Tiers()[len(Tiers())-1]
+	for _, c := range []struct{ variable, tier string }{
+		{"reference", "reference"}, {"go", "go"}, {"", best}, {"avx512", best}, {"fastest", best},
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestVariableForcesTier$")
+		cmd.Env = append(os.Environ(), tierVariable+"="+c.variable, "KERNELS_TEST_TIER="+c.tier)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s=%s: %v\n%s", tierVariable, c.variable, err, out)
 		}
 	}
 }

@@ -241,7 +241,7 @@ func readSelu(n *Node) pointwise {
 func readThresholdedRelu(n *Node) pointwise {
 	alpha := float64(n.Float("alpha", 1))
 	return pointwise{f: func(x float64) float64 {
-		if x > alpha || x != x {
+		if x > alpha {
 			return x
 		}
 		return 0

@@ -2,7 +2,8 @@ package ops
 
 // Conversion between element types. The source is brought to a Go type first (the 16-, 8- and 4-bit floats to
 // float32), then to the target's. Integers wrap around as in C; a float outside of an integer's range gives what
-// x86 gives, the most negative number, cut to the target's bits.
+// x86 gives, the most negative number, cut to the target's bits. Fractions are cut off, except that integers below
+// 8 bits are rounded, half away from zero, as ONNX Runtime does where ONNX is silent.
 
 import (
 	"errors"
@@ -191,8 +192,11 @@ func castFloats[S kernels.Float](t caster, src []S) {
 	case []uint64:
 		castEach(t, dst, src, func(v S) uint64 { return floatToInt[uint64](float64(v)) })
 	case []int8:
-		unused := 8 - t.out.Type.Bits()
-		castEach(t, dst, src, func(v S) int8 { return floatToInt[int8](float64(v)) << unused >> unused })
+		if unused := 8 - t.out.Type.Bits(); unused > 0 {
+			castEach(t, dst, src, func(v S) int8 { return floatToInt[int8](math.Round(float64(v))) << unused >> unused })
+			return
+		}
+		castEach(t, dst, src, func(v S) int8 { return floatToInt[int8](float64(v)) })
 	case []uint16:
 		switch t.out.Type {
 		case onnxio.Float16:
@@ -203,14 +207,14 @@ func castFloats[S kernels.Float](t caster, src []S) {
 			castEach(t, dst, src, func(v S) uint16 { return floatToInt[uint16](float64(v)) })
 		}
 	case []uint8:
-		mask := uint8(1<<t.out.Type.Bits() - 1)
-		t.toEightBits(dst, func(i int) float64 { return float64(src[i]) }, func(i int) uint8 { return floatToInt[uint8](float64(src[i])) & mask })
-	case []string:
-		digits := 8 // as many as ONNX Runtime writes
-		if _, double := any(src).([]float64); double {
-			digits = 17
+		integer := func(i int) uint8 { return floatToInt[uint8](float64(src[i])) }
+		if bits := t.out.Type.Bits(); bits < 8 {
+			mask := uint8(1<<bits - 1)
+			integer = func(i int) uint8 { return floatToInt[uint8](math.Round(float64(src[i]))) & mask }
 		}
-		castEach(t, dst, src, func(v S) string { return formatFloat(float64(v), digits) })
+		t.toEightBits(dst, func(i int) float64 { return float64(src[i]) }, integer)
+	case []string:
+		castEach(t, dst, src, func(v S) string { return formatFloat(float64(v)) })
 	}
 }
 
@@ -299,8 +303,8 @@ func floatToInt[T kernels.Integer](x float64) T {
 	return T(int64(x))
 }
 
-// formatFloat writes a number with so many significant digits, and infinities as ONNX reads them.
-func formatFloat(x float64, digits int) string {
+// formatFloat writes a number with as many digits as ONNX Runtime writes, and infinities as ONNX reads them.
+func formatFloat(x float64) string {
 	switch {
 	case x != x:
 		return "NaN"
@@ -309,17 +313,17 @@ func formatFloat(x float64, digits int) string {
 	case math.IsInf(x, -1):
 		return "-INF"
 	}
-	return fmt.Sprintf("%.*g", digits, x)
+	return fmt.Sprintf("%.8g", x)
 }
 
 // parse reads numbers out of strings.
 func (t caster) parse(src []string) error {
-	numbers := make([]float64, len(src))
-	whole := make([]int64, len(src))
 	switch t.out.Type {
-	case onnxio.Int8, onnxio.Int16, onnxio.Int32, onnxio.Int64, onnxio.Int4, onnxio.Int2:
+	case onnxio.Bool, onnxio.Int8, onnxio.Int16, onnxio.Int32, onnxio.Int64,
+		onnxio.Uint8, onnxio.Uint16, onnxio.Uint32, onnxio.Uint64:
+		whole := make([]int64, len(src))
 		for i, s := range src {
-			v, err := strconv.ParseInt(s, 10, 64)
+			v, err := parseWhole(s)
 			if err != nil {
 				return fmt.Errorf("element %d, %q, is no integer", i, s)
 			}
@@ -327,19 +331,8 @@ func (t caster) parse(src []string) error {
 		}
 		castInts(t, whole)
 		return nil
-	case onnxio.Uint8, onnxio.Uint16, onnxio.Uint32, onnxio.Uint64, onnxio.Uint4, onnxio.Uint2:
-		for i, s := range src {
-			v, err := strconv.ParseUint(s, 10, 64)
-			if err != nil {
-				return fmt.Errorf("element %d, %q, is no unsigned integer", i, s)
-			}
-			whole[i] = int64(v)
-		}
-		castInts(t, whole)
-		return nil
-	case onnxio.Bool:
-		return fmt.Errorf("it has no meaning from strings to bool")
 	}
+	numbers := make([]float64, len(src))
 	width := 64
 	if t.out.Type == onnxio.Float {
 		width = 32
@@ -353,4 +346,16 @@ func (t caster) parse(src []string) error {
 	}
 	castFloats(t, numbers)
 	return nil
+}
+
+// parseWhole reads an integer; of a number with a fraction, the whole part. Beyond the signed range it gives the bits.
+func parseWhole(s string) (int64, error) {
+	if v, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return v, nil
+	}
+	if v, err := strconv.ParseUint(s, 10, 64); err == nil {
+		return int64(v), nil
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	return floatToInt[int64](v), err
 }

@@ -40,7 +40,7 @@ func init() {
 	}
 	Register("", "BitShift", buildBitShift, 11)
 	for _, op := range []string{"BitwiseAnd", "BitwiseOr", "BitwiseXor"} {
-		Register("", op, buildBinary(op, bits), 18)
+		Register("", op, buildBinary(op, bitwise), 18)
 	}
 }
 
@@ -76,7 +76,7 @@ var (
 	numbers     = binaryFamily{compute: arithmetic}
 	comparisons = binaryFamily{compute: compare, bool: true}
 	logic       = binaryFamily{compute: combineBools, bool: true}
-	bits        = binaryFamily{compute: combineBits}
+	bitwise     = binaryFamily{compute: combineBits}
 )
 
 func (f binaryFamily) apply(c *Context, op string, a, b *value.Tensor) (*value.Tensor, error) {

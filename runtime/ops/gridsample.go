@@ -178,7 +178,9 @@ func (s *sample) placeAxis(d int, g float64, n int) {
 	if x < lo || x > hi {
 		switch s.padding {
 		case "border":
-			x = min(max(x, 0), float64(n-1))
+			if s.taps < 4 { // cubic reaches beyond the border, where each neighbour is clamped by itself
+				x = min(max(x, 0), float64(n-1))
+			}
 		case "reflection":
 			x = reflected(x, lo, hi)
 		}

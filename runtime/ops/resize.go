@@ -42,6 +42,7 @@ type resizing struct {
 	scales   []float32
 	starts   []float32
 	ends     []float32
+	between  func(row []float32) // what is done with the result of one axis before the next
 }
 
 func buildUpsample(n *Node) (Kernel, error) {
@@ -315,18 +316,38 @@ func interpolateFloats[T kernels.Float](c *Context, z *resizing, t *value.Tensor
 	return y.done(), nil
 }
 
+// interpolateIntegers is interpolation in float32. Antialiasing rounds after every axis, as image libraries do.
 func (z *resizing) interpolateIntegers(c *Context, t, out *value.Tensor) error {
 	wide, ok := t.Floats()
 	if !ok {
 		return fmt.Errorf("interpolation of %v is not defined", t)
 	}
 	y := make([]float32, out.Len())
-	resizePasses(c, z, convertFloats[float32](wide), y)
 	round := math.Trunc
 	if z.antialias {
 		round = math.Round
+		if lo, hi := byteRange(t.Type); lo < hi {
+			round = func(v float64) float64 { return min(max(math.Floor(v+0.5), lo), hi) }
+		}
+		z.between = func(row []float32) {
+			for i, v := range row {
+				row[i] = float32(round(float64(v)))
+			}
+		}
 	}
+	resizePasses(c, z, convertFloats[float32](wide), y)
 	return storeIntegers(out, convertFloats[float64](y), round)
+}
+
+// byteRange returns the smallest and the largest value of a type of 8 bits; equal for others.
+func byteRange(t onnxio.DataType) (lo, hi float64) {
+	switch t {
+	case onnxio.Uint8:
+		return 0, math.MaxUint8
+	case onnxio.Int8:
+		return math.MinInt8, math.MaxInt8
+	}
+	return 0, 0
 }
 
 // storeIntegers rounds numbers into an integer tensor; those that do not fit become its largest or smallest.

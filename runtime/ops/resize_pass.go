@@ -19,6 +19,9 @@ func resizePasses[T kernels.Float](c *Context, z *resizing, x, y []T) {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b *axisTaps) int {
+		if z.between != nil { // rounding shows the order: the last axis comes first
+			return b.axis - a.axis
+		}
 		growsA, growsB := z.to[a.axis] > z.from[a.axis], z.to[b.axis] > z.from[b.axis]
 		switch {
 		case growsA != growsB && growsA:
@@ -71,6 +74,9 @@ func resizePlane[T kernels.Float](p *kernels.Pool, z *resizing, order []*axisTap
 			dst = scratch[k]
 		}
 		resizeAxis(p, t, x, dst, outer, from, shape[axis], inner, T(z.extrapolation))
+		if row, ok := any(dst).([]float32); ok && z.between != nil {
+			z.between(row)
+		}
 		x = dst
 	}
 }

@@ -188,11 +188,40 @@ func buildClip(n *Node) (Kernel, error) {
 	if err := n.CheckInputs(1, 3); err != nil {
 		return nil, err
 	}
-	return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-		limits := [2]*value.Tensor{}
-		copy(limits[:], in[1:])
-		return oneOutput(clip(c, in[0], limits[0], limits[1]))
+	limited := viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+		return oneOutput(clip(c, in[0], in[1], in[2]))
+	})
+	return TensorFunc(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+		all := make([]*value.Tensor, 3)
+		copy(all, in)
+		lowest, largest := finiteRange(in[0].Type)
+		if all[1] == nil {
+			all[1] = lowest
+		}
+		if all[2] == nil {
+			all[2] = largest
+		}
+		return limited(c, all)
 	}), nil
+}
+
+// finiteRange returns the smallest and the largest finite number of a floating-point type, which limit Clip where nothing
+// else does; nil for integers.
+func finiteRange(t onnxio.DataType) (lowest, largest *value.Tensor) {
+	half := func(bits uint16) *value.Tensor {
+		return &value.Tensor{Type: t, Shape: []int{}, Data: []uint16{bits}}
+	}
+	switch t {
+	case onnxio.Float:
+		return value.Scalar(float32(-math.MaxFloat32)), value.Scalar(float32(math.MaxFloat32))
+	case onnxio.Double:
+		return value.Scalar(-math.MaxFloat64), value.Scalar(math.MaxFloat64)
+	case onnxio.Float16:
+		return half(0xfbff), half(0x7bff)
+	case onnxio.BFloat16:
+		return half(0xff7f), half(0x7f7f)
+	}
+	return nil, nil
 }
 
 func asDouble(t *value.Tensor) *value.Tensor {

@@ -75,7 +75,7 @@ type Coupling struct {
 // Set is the union-find over all atoms.
 type Set struct {
 	parent    []ID
-	pin       map[ID]*Reason // by root
+	pin       []*Reason // by root
 	arrays    []*Array
 	Links     []*Link
 	products  map[ID]*Link // by first product atom
@@ -85,7 +85,7 @@ type Set struct {
 
 // NewSet returns an empty set.
 func NewSet() *Set {
-	return &Set{pin: map[ID]*Reason{}, products: map[ID]*Link{}, paired: map[[2]*Array]bool{}}
+	return &Set{products: map[ID]*Link{}, paired: map[[2]*Array]bool{}}
 }
 
 // Len returns the number of atoms.
@@ -102,6 +102,7 @@ func (s *Set) New(n int) *Array {
 		ids[i] = ID(first + i)
 		s.parent = append(s.parent, ID(first+i))
 	}
+	s.pin = append(s.pin, make([]*Reason, n)...)
 	return s.Wrap(ids)
 }
 
@@ -135,7 +136,7 @@ func (s *Set) Union(a, b ID) bool {
 		if s.pin[a] == nil || s.pin[a].Inexact && !r.Inexact {
 			s.pin[a] = r
 		}
-		delete(s.pin, b)
+		s.pin[b] = nil
 	}
 	return true
 }

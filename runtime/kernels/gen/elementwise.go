@@ -18,7 +18,8 @@ func writeElementwise(ctx *build.Context) {
 		m := &maths{ctx: ctx, w: w, constants: constants}
 		m.binary("add", func(a operand.Mem, b reg.VecVirtual) { ctx.VADDPS(a, b, b) })
 		m.binary("mul", func(a operand.Mem, b reg.VecVirtual) { ctx.VMULPS(a, b, b) })
-		m.subtract()
+		m.binary("sub", m.leftFirst(ctx.VSUBPS))
+		m.binary("div", m.leftFirst(ctx.VDIVPS))
 		m.unary("scaleShift", m.scaleShift)
 		m.unary("clip", m.clip)
 		m.unary("leaky", m.leaky)
@@ -120,12 +121,14 @@ func (m *maths) binary(name string, f func(a operand.Mem, b reg.VecVirtual)) {
 	m.advance(vectors, a, b, dst)
 }
 
-func (m *maths) subtract() {
-	m.binary("sub", func(a operand.Mem, b reg.VecVirtual) {
+// leftFirst is an operation whose operands do not commute: f gets them in Go's
+// order, right before left.
+func (m *maths) leftFirst(f func(...operand.Op)) func(a operand.Mem, b reg.VecVirtual) {
+	return func(a operand.Mem, b reg.VecVirtual) {
 		left := m.w.new(m.ctx)
 		m.ctx.VMOVUPS(a, left)
-		m.ctx.VSUBPS(b, left, b)
-	})
+		f(b, left, b)
+	}
 }
 
 func (m *maths) scaleShift(x reg.VecVirtual) reg.VecVirtual {

@@ -25,6 +25,7 @@ var programs = []struct {
 	{"asm_pack", "Packing of the right factor of a matrix product.", writePack},
 	{"asm_depthwise", "Depthwise convolution.", writeDepthwise},
 	{"asm_winograd", "Transforms of Winograd's convolution.", writeWinograd},
+	{"asm_reduce", "Sums and maxima.", writeReduce},
 	{"asm_elementwise", "Element-wise functions of whole vectors.", writeElementwise},
 }
 

@@ -19,6 +19,45 @@ const (
 func writePack(ctx *build.Context) {
 	packUnitStride(ctx)
 	packEverySecond(ctx)
+	transposeFours(ctx)
+}
+
+// transposeFours reads four elements of four rows and writes them as four
+// columns, until depth is through: AVX alone, for every tier.
+func transposeFours(ctx *build.Context) {
+	function(ctx, "transposeFoursAVX", "func(dst *float32, dstStep int, src *float32, srcStep, blocks int)",
+		"transposeFoursAVX transposes four rows of src, 4*blocks > 0 elements long, to rows of four. Steps are\nin bytes.")
+	dst, dstStep, src := gp(ctx, "dst"), gp(ctx, "dstStep"), gp(ctx, "src")
+	srcStep, blocks := gp(ctx, "srcStep"), gp(ctx, "blocks")
+	rows := []reg.GPVirtual{src, ctx.GP64(), ctx.GP64(), ctx.GP64()}
+	for i := 1; i < 4; i++ {
+		ctx.LEAQ(operand.Mem{Base: rows[i-1], Index: srcStep, Scale: 1}, rows[i])
+	}
+	v := make([]reg.VecVirtual, 4)
+	for i := range v {
+		v[i] = ctx.XMM()
+	}
+	low, high, low2, high2 := ctx.XMM(), ctx.XMM(), ctx.XMM(), ctx.XMM()
+	ctx.Label("next")
+	for i, row := range rows {
+		ctx.VMOVUPS(at(row, 0), v[i])
+		ctx.ADDQ(operand.Imm(16), row)
+	}
+	ctx.VUNPCKLPS(v[1], v[0], low) // a0 b0 a1 b1
+	ctx.VUNPCKHPS(v[1], v[0], high)
+	ctx.VUNPCKLPS(v[3], v[2], low2) // c0 d0 c1 d1
+	ctx.VUNPCKHPS(v[3], v[2], high2)
+	ctx.VUNPCKLPD(low2, low, v[0])
+	ctx.VUNPCKHPD(low2, low, v[1])
+	ctx.VUNPCKLPD(high2, high, v[2])
+	ctx.VUNPCKHPD(high2, high, v[3])
+	for _, column := range v {
+		ctx.VMOVUPS(column, at(dst, 0))
+		ctx.ADDQ(dstStep, dst)
+	}
+	ctx.DECQ(blocks)
+	ctx.JNE(operand.LabelRef("next"))
+	ctx.RET()
 }
 
 func packUnitStride(ctx *build.Context) {

@@ -1,0 +1,240 @@
+// Package importance scores the output channels of a weight: the lower the score, the sooner a channel goes.
+//
+// The criteria are those of PaddleSlim's Pruner (l1_norm, geometry_median, bn_scale), with l2_norm and random beside them.
+// Scores are computed in float64 on the weight as the model uses it: a quantised weight is dequantised first.
+package importance
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+
+	"onnxprune/analysis/channels"
+	"onnxprune/analysis/graph"
+	"onnxprune/onnxio"
+)
+
+// Criterion names a way of scoring.
+type Criterion string
+
+// The criteria.
+const (
+	L1Norm         Criterion = "l1_norm"         // sum of magnitudes; Li et al., Pruning Filters for Efficient ConvNets, 2017
+	L2Norm         Criterion = "l2_norm"         // root of the sum of squares
+	GeometryMedian Criterion = "geometry_median" // sum of distances to all other filters; He et al., FPGM, 2019
+	BNScale        Criterion = "bn_scale"        // magnitude of the batch norm's scale; Liu et al., Network Slimming, 2017
+	Random         Criterion = "random"          // by the seed and the weight's name
+)
+
+// Criteria lists all criteria, the default first.
+var Criteria = []Criterion{L1Norm, L2Norm, GeometryMedian, BNScale, Random}
+
+// Parse returns the criterion of that name.
+func Parse(name string) (Criterion, error) {
+	if c := Criterion(name); slices.Contains(Criteria, c) {
+		return c, nil
+	}
+	names := make([]string, len(Criteria))
+	for i, c := range Criteria {
+		names[i] = string(c)
+	}
+	return "", fmt.Errorf("criterion %q is not known; there are %s", name, strings.Join(names, ", "))
+}
+
+// Scores returns one score for every index of the weight's output axis. Random scores depend on seed and the weight's
+// name only.
+func Scores(c Criterion, p *channels.Param, seed uint64) ([]float64, error) {
+	if c == Random {
+		h := fnv.New64a()
+		h.Write([]byte(p.Name))
+		r := rand.New(rand.NewPCG(seed, h.Sum64()))
+		out := make([]float64, p.Out)
+		for i := range out {
+			out[i] = r.Float64()
+		}
+		return out, nil
+	}
+	if c == BNScale {
+		return bnScale(p)
+	}
+	if p.Tensor == nil { // computed from a shape: all filters are alike
+		return make([]float64, p.Out), nil
+	}
+	w, err := filters(p)
+	if err != nil {
+		return nil, fmt.Errorf("scoring %s: %w", p.Name, err)
+	}
+	switch c {
+	case L2Norm:
+		return each(w, func(f []float64) float64 {
+			s := 0.0
+			for _, v := range f {
+				s += v * v
+			}
+			return math.Sqrt(s)
+		}), nil
+	case GeometryMedian:
+		return distances(w), nil
+	}
+	return each(w, func(f []float64) float64 {
+		s := 0.0
+		for _, v := range f {
+			s += math.Abs(v)
+		}
+		return s
+	}), nil
+}
+
+func each(w [][]float64, score func([]float64) float64) []float64 {
+	out := make([]float64, len(w))
+	for i, f := range w {
+		out[i] = score(f)
+	}
+	return out
+}
+
+// filters returns the weight as one row per output channel.
+func filters(p *channels.Param) ([][]float64, error) {
+	vs, err := numbers(p)
+	if err != nil {
+		return nil, err
+	}
+	inner := 1
+	for _, d := range p.Shape[p.Axis+1:] {
+		inner *= int(d)
+	}
+	n := int(p.Out)
+	per := 0
+	if n > 0 {
+		per = len(vs) / n
+	}
+	flat := make([]float64, len(vs))
+	out := make([][]float64, n)
+	fill := make([]int, n)
+	for i := range out {
+		out[i] = flat[i*per : (i+1)*per]
+	}
+	for at := 0; at < len(vs); at += inner {
+		ch := at / inner % n
+		fill[ch] += copy(out[ch][fill[ch]:], vs[at:at+inner])
+	}
+	return out, nil
+}
+
+// numbers returns the elements of the weight, dequantised where a DequantizeLinear or an integer operator reads it.
+func numbers(p *channels.Param) ([]float64, error) {
+	t := p.Tensor
+	if t.DataType.IsFloat() {
+		fs, err := t.Float32s()
+		if err != nil {
+			return nil, err
+		}
+		out := make([]float64, len(fs))
+		for i, f := range fs {
+			out[i] = float64(f)
+		}
+		return out, nil
+	}
+	is, err := t.Ints()
+	if err != nil {
+		return nil, err
+	}
+	scale, zero := quantisation(p)
+	inner := 1
+	for _, d := range p.Shape[p.Axis+1:] {
+		inner *= int(d)
+	}
+	out := make([]float64, len(is))
+	for i, v := range is {
+		ch := i / inner % int(p.Out)
+		out[i] = float64(v-zero(ch)) * scale(ch)
+	}
+	return out, nil
+}
+
+// quantisation returns scale and zero point per output channel; 1 and 0 where they are not found.
+func quantisation(p *channels.Param) (scale func(int) float64, zero func(int) int64) {
+	var s, z *graph.Value
+	for _, u := range p.Value.Uses {
+		switch u.Node.Op {
+		case "DequantizeLinear":
+			s, z = u.Node.Input(1), u.Node.Input(2)
+		case "QLinearConv", "QLinearMatMul":
+			s, z = u.Node.Input(4), u.Node.Input(5)
+		case "ConvInteger", "MatMulInteger":
+			z = u.Node.Input(3)
+		}
+	}
+	scales, zeros := []float32{1}, []int64{0}
+	if s != nil && s.Tensor != nil {
+		if v, err := s.Tensor.Float32s(); err == nil && len(v) > 0 {
+			scales = v
+		}
+	}
+	if z != nil && z.Tensor != nil {
+		if v, err := z.Tensor.Ints(); err == nil && len(v) > 0 {
+			zeros = v
+		}
+	}
+	return func(ch int) float64 { return float64(scales[min(ch, len(scales)-1)]) },
+		func(ch int) int64 { return zeros[min(ch, len(zeros)-1)] }
+}
+
+// distances returns, for each filter, the sum of its Euclidean distances to all others.
+func distances(w [][]float64) []float64 {
+	out := make([]float64, len(w))
+	var wg sync.WaitGroup
+	const workers = 8 // rows are independent, so their number does not change the result
+	for k := range workers {
+		wg.Go(func() {
+			for i := k; i < len(w); i += workers {
+				for j := range w {
+					d := 0.0
+					for x, v := range w[i] {
+						e := v - w[j][x]
+						d += e * e
+					}
+					out[i] += math.Sqrt(d)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// bnScale returns |gamma| of the batch norm that reads the layer's output.
+func bnScale(p *channels.Param) ([]float64, error) {
+	for _, n := range p.Nodes {
+		out := n.Output(0)
+		if out == nil {
+			continue
+		}
+		for _, u := range out.Uses {
+			if u.Node.Op != "BatchNormalization" || u.Input != 0 || u.Node.Input(1) == nil || u.Node.Input(1).Tensor == nil {
+				continue
+			}
+			return magnitudes(u.Node.Input(1).Tensor, p)
+		}
+	}
+	return nil, fmt.Errorf("criterion bn_scale: no BatchNormalization with a constant scale reads the output of %s; choose another criterion", p.Name)
+}
+
+func magnitudes(t *onnxio.Tensor, p *channels.Param) ([]float64, error) {
+	fs, err := t.Float32s()
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(fs)) != p.Out {
+		return nil, fmt.Errorf("criterion bn_scale: %s has %d channels, its batch norm %d", p.Name, p.Out, len(fs))
+	}
+	out := make([]float64, len(fs))
+	for i, f := range fs {
+		out[i] = math.Abs(float64(f))
+	}
+	return out, nil
+}
