@@ -219,6 +219,11 @@ func (e *editor) cut(v *graph.Value, t plan.Tensor) error {
 	if v.Holder != nil {
 		hold(v)
 	}
+	size := map[int]int64{}
+	for a, k := range t.Keep {
+		size[a] = int64(len(k))
+	}
+	e.declared(plan.Value{Name: v.Name, Size: size})
 	return nil
 }
 

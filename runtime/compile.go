@@ -29,6 +29,7 @@ type compiler struct {
 	steps     int
 	problems  []Unsupported
 	folding   *memory
+	folded    int64 // bytes that folding made
 	decoded   map[*onnxio.Function]*graph
 }
 
@@ -299,7 +300,7 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 		}
 		return errors.New("the model imports no opset of the default domain")
 	}
-	st := &step{op: n.op, domain: n.domain, path: path, own: len(refs)}
+	st := &step{op: n.op, domain: n.domain, path: path, own: len(refs), version: n.version, attrs: attrs}
 	on := ops.NewNode(n.domain, n.op, n.version, attrs)
 	on.Path = path
 	for _, r := range refs {
@@ -388,10 +389,14 @@ func (c *compiler) body(outer *scope, g *onnxio.Graph, path string) (*program, e
 	return b.program, nil
 }
 
-// finish takes out what nothing needs, and counts readers.
+// finish takes out what nothing needs, fuses, and counts readers.
 func (c *compiler) finish(b *builder) {
 	if c.options.Observe == nil {
 		b.dropDead()
+		if !c.options.NoFusion {
+			b.fuse()
+		}
 	}
 	b.countReaders()
+	b.dropUnread()
 }

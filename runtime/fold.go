@@ -13,6 +13,9 @@ import (
 // random lists the operators whose outputs are not decided by their inputs.
 var random = []string{"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
 
+// maxFoldedGrowth is how many bytes one folded node may make out of nothing.
+const maxFoldedGrowth = 64 << 20
+
 // fold computes a step whose inputs are all known, while compiling. It returns nil where the step has to stay: because it is
 // random, has bodies, would blow its inputs up, or fails (the run then says so, if it gets there).
 func (c *compiler) fold(s *step, refs []ref, outputs int) (out []value.Value) {
@@ -30,9 +33,11 @@ func (c *compiler) fold(s *step, refs []ref, outputs int) (out []value.Value) {
 			size += int64(t.Len()) * width(t.Type)
 		}
 	}
-	// a weight may be widened from int8 to float32, say; more would only cost memory
-	const spare = 1 << 20
-	c.folding.limit = min(c.options.MemoryLimit, 4*size+spare)
+	// a weight may be widened from int8 to float32, say; what grows by more has to stay within bounds in all
+	c.folding.limit = 4*size + min(maxFoldedGrowth, c.options.MemoryLimit/4-c.folded)
+	if c.folding.limit > c.options.MemoryLimit {
+		return nil
+	}
 	a := &arena{memory: c.folding}
 	f := &frame{run: &run{session: &Session{}}, arena: arena{memory: c.folding}, in: in}
 	f.ctx = ops.Context{Context: context.Background(), Alloc: a, TripLimit: c.options.TripLimit}
@@ -45,9 +50,10 @@ func (c *compiler) fold(s *step, refs []ref, outputs int) (out []value.Value) {
 		return nil
 	}
 	for i, v := range out {
-		if v != nil {
-			out[i] = detach(v)
+		if t, ok := v.(*value.Tensor); ok {
+			c.folded += int64(t.Len()) * width(t.Type)
 		}
+		out[i] = detach(v)
 	}
 	return out
 }

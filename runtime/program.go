@@ -1,9 +1,11 @@
 package runtime
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"onnxprune/onnxio"
 	"onnxprune/runtime/ops"
 	"onnxprune/runtime/value"
 )
@@ -49,6 +51,8 @@ type step struct {
 	out              []int // slots, -1 for an absent output
 	names            []string
 	bodies           []*program
+	version          int // of the opset
+	attrs            []*onnxio.Attribute
 
 	calls, total, self atomic.Int64 // profile; times in nanoseconds
 }
@@ -93,6 +97,11 @@ func (p *program) dropDead() {
 		p.steps[keep] = s
 	}
 	p.steps = p.steps[keep:]
+}
+
+// dropUnread takes out the constants that no step reads any more.
+func (p *program) dropUnread() {
+	p.constants = slices.DeleteFunc(p.constants, func(k constant) bool { return p.readers[k.slot] == 0 })
 }
 
 // walk calls f for every step of the program and of its bodies.

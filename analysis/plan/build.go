@@ -26,6 +26,7 @@ func Build(a *channels.Analysis, removed map[atoms.ID]bool) (*Plan, error) {
 	if err := b.tensors(); err != nil {
 		return nil, err
 	}
+	b.shapes()
 	b.after = shape.After(a.Graph, a.Shapes, b.dims)
 	if err := b.mend(); err != nil {
 		return nil, err
@@ -43,7 +44,8 @@ type builder struct {
 	removed map[atoms.ID]bool
 	kept    map[*atoms.Array][]int // cache; an entry nil means that all stay
 	after   *shape.Result
-	owned   map[graph.Use]bool // operands that a rule of Mend looked after
+
+	fromShape []bool // by Value.ID: computed from the shape of another value
 }
 
 // keep returns the indices of an axis that stay, nil when all do.
@@ -177,7 +179,6 @@ func (b *builder) dims(v *graph.Value) []shape.Dim {
 
 // mend asks every rule what operands and attributes must hold.
 func (b *builder) mend() error {
-	b.owned = map[graph.Use]bool{}
 	for _, n := range b.a.Graph.Main.Nodes {
 		rule, ok := ops.Lookup(n.Domain, n.Op, n.Version)
 		if !ok || rule.Mend == nil || len(n.Bodies) > 0 || !b.touched(n) {
@@ -229,9 +230,10 @@ func (b *builder) touched(n *graph.Node) bool {
 	return false
 }
 
-// changes returns the elements of a small value that the cut changes, with what they were; nil where none does.
+// changes returns the elements of a small value, computed from a shape, that the cut changes, with what they were; nil where
+// none does.
 func (b *builder) changes(v *graph.Value) map[int]float64 {
-	if v == nil || v.Constant() {
+	if v == nil || !b.fromShape[v.ID] || b.dims(v) != nil {
 		return nil
 	}
 	was, is := b.a.Shapes.Of(v), b.after.Of(v)
@@ -249,11 +251,27 @@ func (b *builder) changes(v *graph.Value) map[int]float64 {
 	return out
 }
 
+// shapes marks the values that are computed from the shape of another.
+func (b *builder) shapes() {
+	b.fromShape = make([]bool, len(b.a.Graph.Values))
+	for _, n := range b.a.Graph.Main.Nodes {
+		from := n.Op == "Shape" || n.Op == "Size"
+		for _, v := range n.Inputs {
+			from = from || v != nil && b.fromShape[v.ID]
+		}
+		for _, v := range n.Outputs {
+			if v != nil {
+				b.fromShape[v.ID] = from
+			}
+		}
+	}
+}
+
 // values lists the declared shapes that change.
 func (b *builder) values() {
 	for _, v := range b.a.Graph.Main.Declared() {
 		ds := b.dims(v)
-		if ds == nil || v.Constant() && !v.Input {
+		if ds == nil || v.Constant() { // what is declared of a constant follows its tensor
 			continue
 		}
 		base := b.a.Shapes.Of(v).Dims

@@ -27,14 +27,11 @@ func (c *call) body(name string) *graph.Scope {
 	return nil
 }
 
-// bodiesOfUnknown infers the bodies of an operator without a rule; nothing is known of their inputs.
-func (c *call) bodiesOfUnknown() error {
+// bodiesOfUnknown infers the bodies of an operator without a rule. Nothing is known of their inputs, and not whether they run.
+func (c *call) bodiesOfUnknown() {
 	for _, b := range c.node.Bodies {
-		if err := c.enter(b, nil, true); err != nil {
-			continue // it is not known whether it runs
-		}
+		_ = c.enter(b, nil, true)
 	}
-	return nil
 }
 
 // enter binds the inputs of a body (those beyond the list stay as declared) and infers its nodes.
@@ -72,7 +69,8 @@ func ifRule(c *call) error {
 			if err := c.enter(live, nil, false); err != nil {
 				return err
 			}
-			return c.leave(live)
+			c.leave(live)
+			return nil
 		}
 	}
 	// A branch that contradicts itself is one that these shapes never take, unless both do.
@@ -82,9 +80,11 @@ func ifRule(c *call) error {
 	case errYes != nil && errNo != nil:
 		return errYes
 	case errYes != nil:
-		return c.leave(no)
+		c.leave(no)
+		return nil
 	case errNo != nil:
-		return c.leave(yes)
+		c.leave(yes)
+		return nil
 	}
 	for i, v := range c.node.Outputs {
 		if v == nil || i >= len(yes.Outputs) || i >= len(no.Outputs) {
@@ -96,13 +96,12 @@ func ifRule(c *call) error {
 }
 
 // leave sets the outputs to those of the branch that runs.
-func (c *call) leave(b *graph.Scope) error {
+func (c *call) leave(b *graph.Scope) {
 	for i := range c.node.Outputs {
 		if i < len(b.Outputs) {
 			c.outInfo(i, *c.res.Of(b.Outputs[i]))
 		}
 	}
-	return nil
 }
 
 // merge returns what is known of a value that is one or the other. Extents that differ become symbols of v.
@@ -134,13 +133,13 @@ func (c *call) merge(a, b *Info, v *graph.Value, born int) *Info {
 		}
 	}
 	if same && len(a.Nums) == len(b.Nums) && a.Nums != nil {
-		nums, any := make([]Num, len(a.Nums)), len(a.Nums) == 0
+		nums, known := make([]Num, len(a.Nums)), len(a.Nums) == 0
 		for i, n := range a.Nums {
 			if n.Equal(b.Nums[i]) {
-				nums[i], any = n, true
+				nums[i], known = n, true
 			}
 		}
-		if any {
+		if known {
 			out.Nums = nums
 		}
 	}
@@ -189,8 +188,13 @@ func (c *call) iterate(b *graph.Scope, inputs []Info, carried, first int, at int
 			}
 			inputs[at+k] = *next
 		}
-		if !changed || pass > maxPasses+carried {
+		if !changed {
 			return nil
+		}
+		if pass > patience+1 { // the values hand one another on in a long chain
+			for k := at; k < min(at+carried, len(inputs)); k++ {
+				inputs[k] = Info{}
+			}
 		}
 	}
 }
@@ -290,156 +294,4 @@ func (c *call) alwaysContinues(b *graph.Scope) bool {
 	}
 	nums := c.res.Of(cond).Nums
 	return len(nums) == 1 && nums[0].Equal(boolNum(true))
-}
-
-// scan: state values, then inputs that are cut along an axis; state outputs, then stacked outputs.
-func scan(c *call) error {
-	b := c.body("body")
-	n := int(c.node.Int("num_scan_inputs", 0))
-	states := len(c.node.Inputs) - n
-	if b == nil || n < 1 || states < 0 || len(b.Inputs) < len(c.node.Inputs) {
-		return fmt.Errorf("its body does not fit its %d inputs and num_scan_inputs=%d", len(c.node.Inputs), n)
-	}
-	axes, _ := c.node.Ints("scan_input_axes")
-	inputs := make([]Info, len(c.node.Inputs))
-	count, counted := Dim{}, false
-	for i := range inputs {
-		if err := c.need(i); err != nil {
-			return err
-		}
-		inputs[i] = *c.in(i)
-		if i < states || !inputs[i].Known {
-			if i >= states {
-				inputs[i] = Info{Kind: onnxio.KindTensor, Elem: inputs[i].Elem}
-			}
-			continue
-		}
-		at := int64(0)
-		if i-states < len(axes) {
-			at = axes[i-states]
-		}
-		a, err := axis(at, len(inputs[i].Dims))
-		if err != nil {
-			return fmt.Errorf("%w of %s", err, c.show(i))
-		}
-		length := inputs[i].Dims[a]
-		if counted && differ(count, length) {
-			return fmt.Errorf("the inputs that are scanned have different lengths: %s", c.shows())
-		}
-		if !counted {
-			count, counted = length, true
-		}
-		count = agree(count, length)
-		inputs[i].Dims = append(cloneDims(inputs[i].Dims[:a]), inputs[i].Dims[a+1:]...)
-		inputs[i].Nums = nil
-	}
-	if err := c.iterate(b, inputs, states, 0, 0, false); err != nil {
-		return err
-	}
-	return c.scanOutputs(b, inputs, states, count, counted)
-}
-
-func (c *call) scanOutputs(b *graph.Scope, inputs []Info, states int, count Dim, counted bool) error {
-	axes, _ := c.node.Ints("scan_output_axes")
-	for i, v := range c.node.Outputs {
-		if v == nil || i >= len(b.Outputs) {
-			continue
-		}
-		if i < states {
-			c.outInfo(i, c.escape(inputs[i], v, 0))
-			continue
-		}
-		body := *c.res.Of(b.Outputs[i])
-		at := 0
-		if i-states < len(axes) && body.Known {
-			var err error
-			if at, err = axis(axes[i-states], len(body.Dims)+1); err != nil {
-				return err
-			}
-		}
-		n := count
-		if !counted {
-			n = c.fresh(v, at, c.depth+1)
-		}
-		c.outInfo(i, c.stack(body, v, at, n))
-	}
-	return nil
-}
-
-// scan8 is Scan of opset 8: input 0 holds sequence lengths, everything has a leading batch axis, and the
-// scanned axis is the second.
-func scan8(c *call) error {
-	b := c.body("body")
-	n := int(c.node.Int("num_scan_inputs", 0))
-	states := len(c.node.Inputs) - 1 - n
-	if b == nil || n < 1 || states < 0 || len(b.Inputs) < states+n {
-		return fmt.Errorf("its body does not fit its %d inputs and num_scan_inputs=%d", len(c.node.Inputs), n)
-	}
-	inputs := make([]Info, states+n)
-	batch, count, counted := Dim{}, Dim{}, false
-	for i := range inputs {
-		in := *c.in(i + 1)
-		in.Nums = nil
-		drop := 1
-		if i >= states {
-			drop = 2
-		}
-		if in.Known && len(in.Dims) < drop {
-			return fmt.Errorf("%s has too few axes", c.show(i+1))
-		}
-		if in.Known {
-			if batch = in.Dims[0]; drop == 2 {
-				count, counted = in.Dims[1], true
-			}
-			in.Dims = in.Dims[drop:]
-		}
-		inputs[i] = in
-	}
-	if err := c.iterate(b, inputs, states, 0, 0, false); err != nil {
-		return err
-	}
-	for i, v := range c.node.Outputs {
-		if v == nil || i >= len(b.Outputs) {
-			continue
-		}
-		body := c.escape(*c.res.Of(b.Outputs[i]), v, 2)
-		if !body.Known || !counted {
-			c.outUnknown(i, body.Elem)
-			continue
-		}
-		lead := []Dim{batch}
-		if i >= states {
-			lead = append(lead, count)
-		}
-		c.out(i, body.Elem, append(lead, body.Dims...))
-	}
-	return nil
-}
-
-// sequenceMap runs its body once per element of input 0; further inputs are sequences taken along, or tensors handed in.
-func sequenceMap(c *call) error {
-	b := c.body("body")
-	if b == nil {
-		return fmt.Errorf("it lacks a body")
-	}
-	inputs := make([]Info, len(c.node.Inputs))
-	for i := range inputs {
-		inputs[i] = *c.in(i)
-		if inputs[i].Kind == onnxio.KindSequence {
-			inputs[i] = Info{}
-			if of := c.in(i).Of; of != nil {
-				inputs[i] = *of
-			}
-		}
-	}
-	if err := c.enter(b, inputs, false); err != nil {
-		return err
-	}
-	for i, v := range c.node.Outputs {
-		if v != nil && i < len(b.Outputs) {
-			of := c.escape(*c.res.Of(b.Outputs[i]), v, 0)
-			c.outInfo(i, Info{Kind: onnxio.KindSequence, Of: &of})
-		}
-	}
-	return nil
 }

@@ -31,15 +31,22 @@ type factor struct {
 // symbol is an unknown that stands for an integer. Symbols are the same when their names are.
 type symbol struct {
 	name  string
-	born  int    // 0: of the graph's inputs; else 1 + depth of the scope where inference had to invent it
-	least int64  // it is never below this; negative where that is not known
-	floor *ratio // for floor(of/by)
+	born  int     // 0: of the graph's inputs; else 1 + depth of the scope where inference had to invent it
+	least int64   // it is never below this; negative where that is not known
+	floor *ratio  // for floor(of/by)
+	pick  *choice // for max(a, b) and min(a, b)
 }
 
 // ratio is the quotient that a floor symbol stands for.
 type ratio struct {
 	of Dim
 	by int64
+}
+
+// choice is the greater or the lesser of two.
+type choice struct {
+	greater bool
+	a, b    Dim
 }
 
 // Limits that keep hostile models from growing polynomials or names without bound.

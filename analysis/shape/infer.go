@@ -235,8 +235,8 @@ func (c *call) run() error {
 		if err := r(c); err != nil {
 			return err
 		}
-	} else if err := c.bodiesOfUnknown(); err != nil {
-		return err
+	} else {
+		c.bodiesOfUnknown()
 	}
 	c.finish()
 	return nil
@@ -260,11 +260,21 @@ func (c *call) finish() {
 	}
 }
 
+// complete makes what is known of a value whole and consistent.
 func (c *call) complete(v *graph.Value) {
+	c.declare(v)
 	in := &c.res.infos[v.ID]
-	if len(in.Nums) > maxNums {
+	if in.Nums == nil {
+		return
+	}
+	if n, ok := in.Len(); !ok || len(in.Nums) > maxNums || differ(n, Const(int64(len(in.Nums)))) {
 		in.Nums = nil
 	}
+}
+
+// declare adds what the file says of a value to what was inferred.
+func (c *call) declare(v *graph.Value) {
+	in := &c.res.infos[v.ID]
 	t := v.Declared
 	if t == nil {
 		return

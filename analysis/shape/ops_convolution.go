@@ -18,7 +18,7 @@ var convolutionMicrosoft = &family{"com.microsoft", []entry{
 	{"FusedConv", 1, conv(0, 1, 2)}, {"QLinearConv", 1, qlinearConv}, {"QLinearConvTranspose", 1, barrier},
 }}
 
-// barrier sets nothing: the operator is known, its layout depends on attributes that no exporter documents.
+// barrier sets nothing: the outputs are known from the file, or stay as declared.
 func barrier(c *call) error { return nil }
 
 // window is how a kernel moves over the spatial axes.

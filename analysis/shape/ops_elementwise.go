@@ -89,7 +89,7 @@ func (c *call) pair(elem onnxio.DataType, f binaryNum) error {
 		return err
 	}
 	if c.version() < 7 && c.node.Domain == "" {
-		return c.onesided(elem)
+		return c.onesided(elem, f)
 	}
 	out, err := c.broadcastInputs(0, 2)
 	if err != nil {
@@ -103,7 +103,7 @@ func (c *call) pair(elem onnxio.DataType, f binaryNum) error {
 
 // onesided is broadcasting before opset 7: the first operand's shape stays, the second's axes are matched to a
 // contiguous run of it, the last ones or those from attribute axis on.
-func (c *call) onesided(elem onnxio.DataType) error {
+func (c *call) onesided(elem onnxio.DataType, f binaryNum) error {
 	a, b := c.in(0), c.in(1)
 	c.outShape(0, elem, a)
 	if !a.Known || !b.Known {
@@ -112,6 +112,7 @@ func (c *call) onesided(elem onnxio.DataType) error {
 	if c.node.Int("broadcast", 0) == 0 {
 		if out, ok := c.broadcast(a.Dims, b.Dims); ok {
 			c.out(0, elem, out)
+			c.combine(f)
 			return nil
 		}
 		return fmt.Errorf("the shapes of %s differ, and broadcasting is not asked for", c.shows())

@@ -10,15 +10,12 @@ import (
 // Operators that make tensors out of shapes, numbers or chance.
 
 var generation = &family{"", []entry{
-	{"Constant", 1, constantNode}, {"ConstantOfShape", 9, constantOfShape}, {"Range", 11, rangeRule}, {"EyeLike", 9, eyeLike},
+	{"Constant", 1, barrier}, {"ConstantOfShape", 9, constantOfShape}, {"Range", 11, rangeRule}, {"EyeLike", 9, eyeLike},
 	{"RandomNormal", 1, random}, {"RandomUniform", 1, random}, {"RandomNormalLike", 1, typedLike}, {"RandomUniformLike", 1, typedLike},
 	{"Bernoulli", 15, typedLike}, {"Multinomial", 7, multinomial}, {"ConstantFill", 1, constantFill}, {"GivenTensorFill", 1, barrier},
 }}
 
 var generationMicrosoft = &family{"com.microsoft", []entry{{"Range", 1, rangeRule}}}
-
-// constantNode: its value is known from the file before any rule runs; what comes here holds none.
-func constantNode(c *call) error { return fmt.Errorf("it holds no value") }
 
 func constantOfShape(c *call) error {
 	if err := c.need(0); err != nil {

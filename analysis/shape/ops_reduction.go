@@ -31,7 +31,7 @@ func reduceFrom(since int, f binaryNum) rule {
 			switch n, ok := c.in(1).Fixed(0); {
 			case in.Known && keep:
 				c.outRank(0, in.Elem, len(in.Dims))
-			case in.Known && ok && n > 0 && int(n) <= len(in.Dims):
+			case in.Known && ok && n > 0 && n <= int64(len(in.Dims)):
 				c.outRank(0, in.Elem, len(in.Dims)-int(n))
 			case !keep && !given && known:
 				c.out(0, in.Elem, nil)

@@ -132,16 +132,33 @@ func (d Dim) Min(e Dim) Dim {
 
 // nonNegative reports whether d >= 0 is certain, given that extents of inputs are at least 1, invented
 // extents at least 0, and floor(x/n) at most x/n.
-func (d Dim) nonNegative() bool {
-	for range 4 {
-		if low, ok := d.least(); ok {
-			return low >= 0
+func (d Dim) nonNegative() bool { return d.certain(4) }
+
+// certain is nonNegative with a bound on how many symbols are looked into.
+func (d Dim) certain(depth int) bool {
+	if low, ok := d.least(); ok && low >= 0 {
+		return true
+	}
+	if depth == 0 {
+		return false
+	}
+	for _, t := range d.terms {
+		if len(t.factors) != 1 || t.factors[0].pow != 1 {
+			continue
 		}
-		next, ok := d.withoutFloor()
-		if !ok {
-			return false
+		s := t.factors[0].sym
+		rest := d.Sub(Dim{terms: []term{t}})
+		switch {
+		case s.floor != nil && t.coef < 0: // by times d is at least this
+			return rest.Mul(Const(s.floor.by)).Add(s.floor.of.Mul(Const(t.coef))).certain(depth - 1)
+		case s.pick != nil:
+			first := rest.Add(s.pick.a.Mul(Const(t.coef))).certain(depth - 1)
+			second := func() bool { return rest.Add(s.pick.b.Mul(Const(t.coef))).certain(depth - 1) }
+			if (t.coef > 0) == s.pick.greater { // at least as much as with either operand
+				return first || second()
+			}
+			return first && second()
 		}
-		d = next
 	}
 	return false
 }
@@ -171,20 +188,6 @@ func (d Dim) least() (low int64, ok bool) {
 	return low, true
 }
 
-// withoutFloor replaces a floor symbol that is taken away by its bound, and returns a positive multiple of what is
-// a lower bound of d.
-func (d Dim) withoutFloor() (Dim, bool) {
-	for _, t := range d.terms {
-		if t.coef > 0 || len(t.factors) != 1 || t.factors[0].pow != 1 || t.factors[0].sym.floor == nil {
-			continue
-		}
-		r := t.factors[0].sym.floor
-		rest := d.Sub(Dim{terms: []term{t}})
-		return rest.Mul(Const(r.by)).Add(r.of.Mul(Const(t.coef))), true
-	}
-	return Dim{}, false
-}
-
 // opaque returns the symbol for an operation that is no polynomial, or too large to be kept as one.
 func opaque(op string, d, e Dim) Dim {
 	var name string
@@ -207,6 +210,9 @@ func opaque(op string, d, e Dim) Dim {
 	}
 	s := newOpaque(name, d, e)
 	s.least = leastOf(op, d, e)
+	if op == "max" || op == "min" {
+		s.pick = &choice{op == "max", d, e}
+	}
 	return ofSymbol(s)
 }
 

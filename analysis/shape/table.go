@@ -28,7 +28,7 @@ type Operator struct {
 // families is the registration table: the one place where families of operators are listed.
 var families = []*family{
 	elementwise, elementwiseMicrosoft, convolution, convolutionMicrosoft, pooling, poolingMicrosoft,
-	normalization, normalizationMicrosoft, shaping, shapingMicrosoft, joining, matrix, matrixMicrosoft,
+	normalization, normalizationMicrosoft, shaping, moving, movingMicrosoft, joining, cutting, matrix, matrixMicrosoft,
 	resizing, resizingMicrosoft, indexing, indexingMicrosoft, reduction, reductionMicrosoft,
 	generation, generationMicrosoft, quantization, quantizationMicrosoft, recurrent, recurrentMicrosoft, loss, optimizers,
 	sequences, signal, signalMicrosoft, attentions, attentionsMicrosoft, attentionsPreview, learning, control,

@@ -27,11 +27,7 @@ func newGemmPath(plan *ConvPlan, weights []float32) *gemmPath {
 	for group := range c.Groups {
 		for row := range rows {
 			from := weights[(group*rows+row)*k:]
-			for ic := range perGroup {
-				for tap := range taps {
-					ordered[row*k+tap*perGroup+ic] = from[ic*taps+tap]
-				}
-			}
+			transposePlane(ordered[row*k:(row+1)*k], from[:k], taps, perGroup, 1, taps)
 		}
 		packed := newPackedA(plan.tier, rows, k)
 		packed.data = make([]float32, rows*k)

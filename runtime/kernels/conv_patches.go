@@ -101,15 +101,34 @@ func (s *patchSource) gather(rows []float32, channel, count int, tapAt []int, wh
 			}
 			src := s.x[(channel+c)*s.geo.inSize+from:]
 			switch {
-			case step == 1 && length == 16:
-				*(*[16]float32)(dst) = *(*[16]float32)(src)
 			case step == 1:
-				copy(dst[first:], src[:length])
+				copyRun(dst[first:], src[:length])
 			default:
 				for i := range length {
 					dst[first+i] = src[i*step]
 				}
 			}
+		}
+	}
+}
+
+// copyRun copies up to 16 elements, without the call that copy makes: whole
+// pieces of a fixed length, the last overlapping the one before.
+func copyRun(dst, src []float32) {
+	n := len(src)
+	dst = dst[:n]
+	switch {
+	case n == 16:
+		*(*[16]float32)(dst) = *(*[16]float32)(src)
+	case n >= 8:
+		a, b := *(*[8]float32)(src), *(*[8]float32)(src[n-8:])
+		*(*[8]float32)(dst), *(*[8]float32)(dst[n-8:]) = a, b
+	case n >= 4:
+		a, b := *(*[4]float32)(src), *(*[4]float32)(src[n-4:])
+		*(*[4]float32)(dst), *(*[4]float32)(dst[n-4:]) = a, b
+	default:
+		for i, v := range src {
+			dst[i] = v
 		}
 	}
 }

@@ -38,17 +38,23 @@ func referencePlane(g *convGeometry, weights []float32, image, channel int) {
 	taps := volume(c.Kernel)
 	y := g.y[(image*c.OutChannels+channel)*g.outSize:]
 	outAt, tapAt := make([]int, len(g.out)), make([]int, len(g.out))
+	type term struct{ tap, input int }
+	terms := make([]term, 0, taps)
 	for o := range g.outSize {
 		unravel(o, g.out, outAt)
+		terms = terms[:0]
+		for tap := range taps {
+			unravel(tap, c.Kernel, tapAt)
+			if i, inside := c.inputAt(outAt, tapAt, g.in); inside {
+				terms = append(terms, term{tap, i})
+			}
+		}
 		var sum float32
 		for ic := range perGroup {
 			x := g.x[(image*c.InChannels+first+ic)*g.inSize:]
 			w := weights[(channel*perGroup+ic)*taps:]
-			for tap := range taps {
-				unravel(tap, c.Kernel, tapAt)
-				if i, inside := c.inputAt(outAt, tapAt, g.in); inside {
-					sum += x[i] * w[tap]
-				}
+			for _, t := range terms {
+				sum += x[t.input] * w[t.tap]
 			}
 		}
 		y[o] = sum

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 )
 
@@ -266,4 +267,27 @@ func BenchmarkGemm(b *testing.B) {
 			})
 		}
 	})
+}
+
+func TestPlansRunFromManyGoroutines(t *testing.T) {
+	c := Conv{Kernel: []int{3, 3}, PadsBegin: []int{1, 1}, PadsEnd: []int{1, 1}, InChannels: 24, OutChannels: 24}
+	plan, err := NewConv(c, randomSlice(1, 9*24*24), nil)
+	must(t, err)
+	in := []int{28, 28}
+	p := NewPool(3)
+	defer p.Close()
+	outputs := make([][]float32, 6)
+	var runs sync.WaitGroup
+	for i := range outputs {
+		runs.Go(func() {
+			outputs[i] = make([]float32, 24*28*28)
+			if err := plan.Run(p, randomSlice(2, 24*28*28), 1, in, outputs[i], Activation{Kind: SiLU}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	runs.Wait()
+	for _, y := range outputs[1:] {
+		sameBits(t, y, outputs[0])
+	}
 }

@@ -34,14 +34,17 @@ type winogradPath struct {
 
 const (
 	// winogradBand is about how many floats the transformed input and output
-	// of a band take: 4 MiB, a share of a third-level cache.
-	winogradBand = 1 << 20
+	// of a band take: 2 MiB, a share of a third-level cache.
+	winogradBand = 1 << 19
 	// winogradWeights is the most transformed weights that are worth having:
 	// each is used once per band, so they must come from cache.
 	winogradWeights = 3 << 20
 	// winogradTransform is the cost of transforming a channel of a tile there
 	// or back, in multiplications of the matrix product.
 	winogradTransform = 250
+	// winogradStream is the cost of reading a transformed weight from cache,
+	// likewise.
+	winogradStream = 14
 )
 
 // newWinogradPath returns nil if the transform is not for this convolution.
@@ -64,7 +67,7 @@ func (w *winogradPath) run(p *Pool, g convGeometry) {
 		w.direct.run(p, g)
 		return
 	}
-	w.prepare.Do(func() { w.transformWeights(g.conv) })
+	w.prepare.Do(func() { w.transformWeights(p, g.conv) })
 	v, m := borrow(36*g.conv.InChannels*b.padded), borrow(36*g.conv.OutChannels*b.padded)
 	defer giveBack(v)
 	defer giveBack(m)
@@ -80,30 +83,54 @@ func (w *winogradPath) run(p *Pool, g convGeometry) {
 }
 
 // transformWeights computes G w G' for each pair of channels.
-func (w *winogradPath) transformWeights(c *Conv) {
-	g := [6][3]float64{
-		{1.0 / 4, 0, 0}, {-1.0 / 6, -1.0 / 6, -1.0 / 6}, {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-		{1.0 / 24, 1.0 / 12, 1.0 / 6}, {1.0 / 24, -1.0 / 12, 1.0 / 6}, {0, 0, 1},
-	}
+func (w *winogradPath) transformWeights(p *Pool, c *Conv) {
 	pairs := c.InChannels * c.OutChannels
-	element := make([]float32, pairs)
-	for i := range 6 {
-		for j := range 6 {
-			for pair := range pairs {
-				var sum float64
-				for a := range 3 {
-					for b := range 3 {
-						sum += g[i][a] * g[j][b] * float64(w.raw[9*pair+3*a+b])
-					}
+	elements := borrow(36 * pairs)
+	defer giveBack(elements)
+	const block = 64 // pairs at a time, as 36 far places do not stay in cache
+	p.Do((pairs+block-1)/block, 4, func(lo, hi int) {
+		var done [36][block]float32
+		for first := lo * block; first < min(hi*block, pairs); first += block {
+			count := min(block, pairs-first)
+			for pair := range count {
+				for i, v := range transformKernel(w.raw[9*(first+pair) : 9*(first+pair)+9]) {
+					done[i][pair] = v
 				}
-				element[pair] = float32(sum)
 			}
+			for i := range done {
+				copy((*elements)[i*pairs+first:], done[i][:count])
+			}
+		}
+	})
+	p.Do(36, 1, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
 			packed := newPackedA(w.tier, c.OutChannels, c.InChannels)
 			packed.data = make([]float32, pairs)
-			packed.fill(nil, false, 1, element, c.InChannels)
-			w.weights[6*i+j] = packed
+			packed.fill(nil, false, 1, (*elements)[i*pairs:(i+1)*pairs], c.InChannels)
+			w.weights[i] = packed
+		}
+	})
+}
+
+// transformKernel is G w G', computed in float64.
+func transformKernel(w []float32) (u [36]float32) {
+	var columns [6][3]float64
+	for j := range 3 {
+		for i, v := range transformLine(float64(w[j]), float64(w[3+j]), float64(w[6+j])) {
+			columns[i][j] = v
 		}
 	}
+	for i, row := range columns {
+		for j, v := range transformLine(row[0], row[1], row[2]) {
+			u[6*i+j] = float32(v)
+		}
+	}
+	return u
+}
+
+// transformLine is G times three numbers.
+func transformLine(a, b, c float64) [6]float64 {
+	return [6]float64{a / 4, -(a + b + c) / 6, -(a - b + c) / 6, a/24 + b/12 + c/6, a/24 - b/12 + c/6, c}
 }
 
 // winogradBandRun is one run, and the band of it in work. Tiles are numbered row
@@ -139,7 +166,7 @@ func (b *winogradBandRun) pays() bool {
 	nr := b.path.tier.gemm.NR
 	in, out := float64(b.conv.InChannels), float64(b.conv.OutChannels)
 	bands := float64(b.down) / float64(b.limit)
-	transformed := bands * float64(b.padded) * (36*in*out + winogradTransform*(in+out))
+	transformed := bands * (float64(b.padded+winogradStream)*36*in*out + float64(b.padded)*winogradTransform*(in+out))
 	plain := float64((b.outSize+nr-1)/nr*nr) * 9 * in * out
 	return transformed < 0.85*plain
 }

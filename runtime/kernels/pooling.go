@@ -167,8 +167,13 @@ func GlobalAveragePool[T Float](p *Pool, x []T, planes, size int, y []T) {
 // GlobalMaxPool sets each of y's elements to the maximum of size elements of x.
 func GlobalMaxPool[T Number](p *Pool, x []T, planes, size int, y []T) {
 	lowest := lowestOf[T]()
+	floats, isFloat := any(x).([]float32)
 	p.Do(planes, grainFor(size), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
+			if isFloat {
+				y[i] = T(MaxOf(floats[i*size : (i+1)*size]))
+				continue
+			}
 			best := lowest
 			for _, v := range x[i*size : (i+1)*size] {
 				if v > best {

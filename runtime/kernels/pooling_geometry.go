@@ -29,6 +29,9 @@ func newWindows(w Window, lenX, planes int, in, out []int, lenY int) (*windows, 
 		slices.ContainsFunc(w.Strides, notPositive) || slices.ContainsFunc(w.Dilations, notPositive) {
 		return nil, fmt.Errorf("pooling: window %+v must have positive sizes", w)
 	}
+	if slices.ContainsFunc(w.PadsBegin, negative) || slices.ContainsFunc(w.PadsEnd, negative) {
+		return nil, fmt.Errorf("pooling: negative pads %v %v", w.PadsBegin, w.PadsEnd)
+	}
 	if planes < 0 || slices.ContainsFunc(in, negative) || slices.ContainsFunc(out, negative) {
 		return nil, fmt.Errorf("pooling: negative size in %d planes of %v to %v", planes, in, out)
 	}

@@ -64,29 +64,33 @@ func bruteWindow(w Window, in, out []int, o int) (inside []int, padded int) {
 func TestPoolingAgreesWithItsDefinition(t *testing.T) {
 	inEveryTier(t, func(t *testing.T) {
 		for _, c := range poolCases {
-			t.Run(c.name, func(t *testing.T) {
-				x := randomSlice(1, c.planes*volume(c.in))
-				size := c.planes * volume(c.out)
-				y, indices := make([]float32, size), make([]int64, size)
-				plain := make([]float32, size)
-				must(t, MaxPool(nil, c.window, x, c.planes, c.in, c.out, y, indices, false))
-				must(t, MaxPool(nil, c.window, x, c.planes, c.in, c.out, plain, nil, false))
-				sameBits(t, plain, y)
-				mean, meanPadded, norm := make([]float32, size), make([]float32, size), make([]float32, size)
-				must(t, AveragePool(nil, c.window, x, c.planes, c.in, c.out, mean, false))
-				must(t, AveragePool(nil, c.window, x, c.planes, c.in, c.out, meanPadded, true))
-				must(t, LpPool(nil, c.window, 2, x, c.planes, c.in, c.out, norm))
-				for i := range size {
-					plane, o := i/volume(c.out), i%volume(c.out)
-					checkWindow(t, x, plane*volume(c.in), i, c.window, c.in, c.out, o, y, mean, meanPadded, norm, indices)
-				}
-				threads(t, func(p *Pool) {
-					again := make([]float32, size)
-					must(t, MaxPool(p, c.window, x, c.planes, c.in, c.out, again, nil, false))
-					sameBits(t, again, y)
-				})
-			})
+			t.Run(c.name, func(t *testing.T) { checkPooling(t, c.window, c.planes, c.in, c.out) })
 		}
+	})
+}
+
+func checkPooling(t *testing.T, w Window, planes int, in, out []int) {
+	x := randomSlice(1, planes*volume(in))
+	size := planes * volume(out)
+	y, indices := make([]float32, size), make([]int64, size)
+	plain := make([]float32, size)
+	must(t, MaxPool(nil, w, x, planes, in, out, y, indices, false))
+	must(t, MaxPool(nil, w, x, planes, in, out, plain, nil, false))
+	sameBits(t, plain, y)
+	mean, meanPadded, norm := make([]float32, size), make([]float32, size), make([]float32, size)
+	must(t, AveragePool(nil, w, x, planes, in, out, mean, false))
+	must(t, AveragePool(nil, w, x, planes, in, out, meanPadded, true))
+	must(t, LpPool(nil, w, 2, x, planes, in, out, norm))
+	for i := range size {
+		plane, o := i/volume(out), i%volume(out)
+		checkWindow(t, x, plane*volume(in), i, w, in, out, o, y, mean, meanPadded, norm, indices)
+	}
+	threads(t, func(p *Pool) {
+		again := make([]float32, size)
+		must(t, MaxPool(p, w, x, planes, in, out, again, nil, false))
+		sameBits(t, again, y)
+		must(t, AveragePool(p, w, x, planes, in, out, again, true))
+		sameBits(t, again, meanPadded)
 	})
 }
 

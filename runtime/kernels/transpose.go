@@ -124,6 +124,31 @@ func transposePlane[T any](dst, src []T, rows, cols, rowStep, colStep int) {
 		}
 		return
 	}
+	if rows == 0 || cols == 0 {
+		return
+	}
+	if d, ok := any(dst).([]float32); ok && rowStep == 1 {
+		t, s := current.Load(), any(src).([]float32)
+		band := 64 // rows, so that the lines written stay in cache
+		if cols%256 == 0 {
+			band = 8 // at such distances few of them do: they fall into the same sets
+		}
+		for r := 0; r < rows; r += band {
+			t.packRows(d[r*cols:], cols, cols, min(band, rows-r), s[r:], colStep)
+		}
+		return
+	}
+	if cols*colStep <= 1<<12 { // a row of dst comes from few enough places
+		for r := range rows {
+			row := dst[r*cols : (r+1)*cols]
+			from := r * rowStep
+			for c := range row {
+				row[c] = src[from]
+				from += colStep
+			}
+		}
+		return
+	}
 	const block = 16
 	for r0 := 0; r0 < rows; r0 += block {
 		r1 := min(r0+block, rows)

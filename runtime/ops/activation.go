@@ -87,9 +87,7 @@ func buildPointwise(read func(*Node) pointwise) Builder {
 		if err := n.CheckInputs(1, 1); err != nil {
 			return nil, err
 		}
-		if n.Domain == "" && n.Since < 6 {
-			n.Ignore("consumed_inputs") // a hint about memory in opset 1
-		}
+		ignoreMemoryHint(n)
 		p := read(n)
 		return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 			return oneOutput(p.apply(c, in[0]))

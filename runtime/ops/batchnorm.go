@@ -2,10 +2,11 @@ package ops
 
 // BatchNormalization. What its many versions differ in:
 //   - before 9, spatial=0 gives every position of a feature map statistics of its own;
-//   - before 14, there is no training_mode. Version 1 and 6 have is_test instead, but exporters left it out and named
-//     the extra outputs; as ONNX Runtime does, statistics are taken from the inputs then, and the
-//     extra outputs are those of a step in which nothing was learned;
-//   - from 14 on, training_mode=1 takes the statistics from the batch and has running mean and variance as outputs.
+//   - before 14, a node that names outputs behind Y is in training mode (unless is_test, before 7, says otherwise): the
+//     outputs are running mean and variance, and mean and inverse deviation of the batch;
+//   - from 14 on, training_mode says it, and running mean and variance are the only further outputs.
+//
+// Where the documentation leaves it open, this is what ONNX Runtime does.
 
 import (
 	"fmt"
@@ -32,13 +33,18 @@ func buildBatchNorm(n *Node) (Kernel, error) {
 	case n.Since < 9:
 		b.spatial = n.Bool("spatial", true)
 	}
+	isTest := false
 	if n.Since < 7 {
-		n.Ignore("is_test", "consumed_inputs")
+		isTest = n.Bool("is_test", false)
+		n.Ignore("consumed_inputs")
 	}
 	for i := range n.Outputs {
 		if n.HasOutput(i) {
 			b.outputs = i + 1
 		}
+	}
+	if n.Since < 14 {
+		b.training = b.outputs > 1 && !isTest
 	}
 	if most := 5; b.outputs > most || n.Since >= 14 && b.outputs > 3 {
 		return nil, fmt.Errorf("it has %d outputs", b.outputs)
@@ -66,7 +72,11 @@ func batchNormKernel[T kernels.Float](b *batchNorm) TensorFunc {
 		}
 		used := given
 		if b.training {
-			used = batchStatistics(c, xs, x.Shape)
+			shape := x.Shape
+			if !b.spatial {
+				shape = []int{shape[0], product(shape[1:])}
+			}
+			used = batchStatistics(c, xs, shape)
 		}
 		y, err := newFloatOutput[T](c, x.Type, x.Shape...)
 		if err != nil {
@@ -167,9 +177,12 @@ func (b *batchNorm) results(c *Context, y *value.Tensor, in []*value.Tensor, giv
 			from, before = used.variance, given.variance
 		}
 		v := slices.Clone(from)
-		if b.training {
-			for j := range v {
+		for j := range v {
+			switch {
+			case i < 3:
 				v[j] = before[j]*b.momentum + v[j]*(1-b.momentum)
+			case i == 4:
+				v[j] = invStdDev(v[j], b.epsilon)
 			}
 		}
 		like := in[3+(i+1)%2]

@@ -7,6 +7,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"onnxprune/runtime/value"
 )
@@ -28,11 +29,30 @@ type broadcast struct {
 
 // newBroadcast broadcasts shapes against each other by the rule of NumPy.
 func newBroadcast(shapes ...[]int) (*broadcast, error) {
+	if same := equalShapes(shapes); same != nil {
+		return same, nil
+	}
 	shape, err := broadcastShape(shapes...)
 	if err != nil {
 		return nil, err
 	}
 	return broadcastTo(shape, shapes...), nil
+}
+
+// equalShapes is the walk of one run, where all shapes are equal; else nil.
+func equalShapes(shapes [][]int) *broadcast {
+	for _, s := range shapes[1:] {
+		if !slices.Equal(s, shapes[0]) {
+			return nil
+		}
+	}
+	size := value.Count(shapes[0])
+	b := &broadcast{shape: shapes[0], size: size, dims: []int{size}, strides: make([][]int, len(shapes))}
+	step := []int{1}
+	for k := range b.strides {
+		b.strides[k] = step
+	}
+	return b
 }
 
 // broadcastShape returns the shape that all shapes broadcast to.

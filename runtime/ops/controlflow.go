@@ -59,6 +59,7 @@ type loop struct {
 	states   int // values that go round
 	hasTrips bool
 	hasCond  bool
+	optional []bool         // per state: the body takes it as an optional
 	scans    []*onnxio.Type // declared types of the outputs that are collected, nil where not declared
 }
 
@@ -76,7 +77,11 @@ func buildLoop(n *Node) (Kernel, error) {
 	if b.Inputs() != 2+k.states || b.Outputs() < 1+k.states {
 		return nil, fmt.Errorf("its body takes %d inputs and gives %d outputs, want %d and at least %d", b.Inputs(), b.Outputs(), 2+k.states, 1+k.states)
 	}
-	for _, o := range n.Attr("body").Graph.Outputs[1+k.states:] {
+	g := n.Attr("body").Graph
+	for _, v := range g.Inputs[2:] {
+		k.optional = append(k.optional, v.Type != nil && v.Type.Kind == onnxio.KindOptional)
+	}
+	for _, o := range g.Outputs[1+k.states:] {
 		k.scans = append(k.scans, o.Type)
 	}
 	if len(n.Outputs) > k.states+len(k.scans) {
@@ -103,8 +108,7 @@ func (k *loop) Run(c *Context, in []value.Value) ([]value.Value, error) {
 		if err := c.cancelled(); err != nil {
 			return nil, err
 		}
-		args := append([]value.Value{value.Scalar(i), value.Scalar(cond)}, state...)
-		out, err := k.body.Run(c, args, in)
+		out, err := k.body.Run(c, k.arguments(i, cond, state), in)
 		if err != nil {
 			return nil, fmt.Errorf("round %d: %w", i, err)
 		}
@@ -132,6 +136,17 @@ func (k *loop) Run(c *Context, in []value.Value) ([]value.Value, error) {
 		state = append(state, t)
 	}
 	return state, nil
+}
+
+// arguments returns the inputs of one round. A body may declare a state as optional and give it back plain.
+func (k *loop) arguments(round int64, cond bool, state []value.Value) []value.Value {
+	args := append([]value.Value{value.Scalar(round), value.Scalar(cond)}, state...)
+	for j, v := range state {
+		if _, already := v.(*value.Optional); k.optional[j] && !already {
+			args[2+j] = &value.Optional{Value: v}
+		}
+	}
+	return args
 }
 
 // bounds reads the trip count, -1 for none, and the condition.

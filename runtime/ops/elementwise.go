@@ -102,12 +102,19 @@ func (f binaryFamily) apply(c *Context, op string, a, b *value.Tensor) (*value.T
 	return out, err
 }
 
+// ignoreMemoryHint skips an attribute that element-wise operators had before opset 6: which inputs may be overwritten.
+func ignoreMemoryHint(n *Node) {
+	if n.Domain == "" && n.Version < 6 {
+		n.Ignore("consumed_inputs")
+	}
+}
+
 // readAlignment returns how the second input is laid under the first.
 func readAlignment(n *Node) func(a, b *value.Tensor) (*value.Tensor, error) {
 	if n.Since >= 7 {
 		return func(_, b *value.Tensor) (*value.Tensor, error) { return b, nil }
 	}
-	n.Ignore("consumed_inputs") // a hint about memory in opset 1
+	ignoreMemoryHint(n)
 	broadcasts := n.Bool("broadcast", false)
 	hasAxis, axis := n.Has("axis"), int(n.Int("axis", 0))
 	return func(a, b *value.Tensor) (*value.Tensor, error) {

@@ -23,7 +23,7 @@ func buildFold(op string) Builder {
 		if err := n.CheckInputs(1, -1); err != nil {
 			return nil, err
 		}
-		n.Ignore("consumed_inputs")
+		ignoreMemoryHint(n)
 		broadcasts := n.Since >= 8
 		return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 			sum := in[0]
@@ -34,6 +34,9 @@ func buildFold(op string) Builder {
 				next, err := numbers.apply(c, op, sum, t)
 				if err != nil {
 					return nil, fmt.Errorf("input %d: %w", i+1, err)
+				}
+				if i > 0 {
+					c.Drop(sum)
 				}
 				sum = next
 			}

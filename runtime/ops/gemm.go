@@ -21,7 +21,8 @@ func init() {
 type gemmNode struct {
 	transA, transB bool
 	alpha, beta    float32
-	exactC         bool // C must have the result's shape
+	exactC         bool          // C must have the result's shape
+	weight         *value.Tensor // B, widened, where it is a constant of 16-bit floats
 	packed         *kernels.PackedB
 	act            kernels.Activation
 }
@@ -31,7 +32,7 @@ func buildGemm(n *Node) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viaFloat32(g.run), nil
+	return withWeight(g.weight, viaFloat32(g.run)), nil
 }
 
 func readGemm(n *Node) (gemmNode, error) {
@@ -46,7 +47,7 @@ func readGemm(n *Node) (gemmNode, error) {
 	if n.Domain == "" && n.Since < 7 {
 		g.exactC = !n.Bool("broadcast", false)
 	}
-	g.packed = packWeight(n.Constant(1), g.transB)
+	g.weight, g.packed = packWeight(n.Constant(1), g.transB)
 	return g, n.CheckInputs(least, 3)
 }
 
@@ -102,7 +103,7 @@ func (g gemmNode) run(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 	if bias != nil {
 		full, err := broadcastShape(out.Shape, bias.Shape)
 		if err != nil || !slices.Equal(full, out.Shape) || g.exactC && !slices.Equal(bias.Shape, out.Shape) {
-			return nil, fmt.Errorf("C of shape %v does not broadcast to %v", bias.Shape, out.Shape)
+			return nil, fmt.Errorf("input C of shape %v does not broadcast to %v", bias.Shape, out.Shape)
 		}
 	}
 	switch d := out.Data.(type) {

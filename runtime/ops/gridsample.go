@@ -100,22 +100,49 @@ func sampleFloats[T kernels.Float](c *Context, g *gridSampler, x *value.Tensor, 
 	points, in := value.Count(shape[2:]), value.Count(dims)
 	c.Pool.Do(shape[0]*points, moveGrain/(16*channels+64)+1, func(lo, hi int) {
 		s := g.newSample(dims)
-		for i := lo; i < hi; i++ {
-			s.place(places[i*len(dims) : (i+1)*len(dims)])
-			b, p := i/points, i%points
-			for ch := range channels {
-				k := b*channels + ch
-				plane, sum := src[k*in:(k+1)*in], 0.0
-				for j, at := range s.at {
-					if at >= 0 {
-						sum += s.weights[j] * float64(plane[at])
-					}
+		taps := len(s.at)
+		at, weights := make([]int, gridBlock*taps), make([]T, gridBlock*taps)
+		for lo < hi {
+			b, p := lo/points, lo%points
+			n := min(gridBlock, hi-lo, points-p)
+			for i := range n {
+				s.place(places[(lo+i)*len(dims) : (lo+i+1)*len(dims)])
+				copy(at[i*taps:], s.at)
+				for k, w := range s.weights {
+					weights[i*taps+k] = T(w)
 				}
-				out.data[k*points+p] = T(sum)
 			}
+			for k := b * channels; k < (b+1)*channels; k++ {
+				weighPixels(out.data[k*points+p:][:n], src[k*in:(k+1)*in], at, weights, taps)
+			}
+			lo += n
 		}
 	})
 	return out.done(), nil
+}
+
+// gridBlock is how many places are worked out before the channels are read at them.
+const gridBlock = 128
+
+// weighPixels sets each of dst to the weighted sum of its pixels; those at -1 are zero.
+func weighPixels[T kernels.Float](dst, plane []T, at []int, weights []T, taps int) {
+	for i := range dst {
+		var sum T
+		w := weights[i*taps : (i+1)*taps]
+		if taps == 4 {
+			w, p := (*[4]T)(w), (*[4]int)(at[4*i:])
+			if p[0]|p[1]|p[2]|p[3] >= 0 {
+				dst[i] = w[0]*plane[p[0]] + w[1]*plane[p[1]] + w[2]*plane[p[2]] + w[3]*plane[p[3]]
+				continue
+			}
+		}
+		for k, p := range at[i*taps : (i+1)*taps] {
+			if p >= 0 {
+				sum += w[k] * plane[p]
+			}
+		}
+		dst[i] = sum
+	}
 }
 
 // sample is the neighbours of one place: their offsets in a plane, -1 for a zero outside, and their weights.

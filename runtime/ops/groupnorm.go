@@ -36,7 +36,7 @@ func buildInstanceNorm(n *Node) (Kernel, error) {
 func buildGroupNorm(n *Node) (Kernel, error) {
 	g := &groupNorm{epsilon: float64(n.Float("epsilon", 1e-5)), groups: int(n.Int("num_groups", 0)), shared: n.Since < 21}
 	if n.Since >= 21 {
-		n.Ignore("stash_type") // sums are float64 whatever it says
+		n.Ignore("stash_type") // the least precision that is asked for: sums are float64 whatever it says
 	}
 	if g.groups < 1 {
 		return nil, fmt.Errorf("attribute num_groups is missing or %d", g.groups)
@@ -131,9 +131,8 @@ func buildMeanVarianceNorm(n *Node) (Kernel, error) {
 			m.axes = n.Ints("axes")
 		}
 	} else {
-		m.axes = []int{2, 3}
 		if n.Bool("across_channels", false) {
-			m.axes = []int{1, 2, 3}
+			m.axes = []int{0, 1, 2, 3}
 		}
 		m.divide = n.Bool("normalize_variance", true)
 	}

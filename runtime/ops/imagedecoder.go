@@ -1,8 +1,8 @@
 package ops
 
-// ImageDecoder: the pixels of an encoded picture. Decoding must give the same pixels everywhere, so only formats without
-// loss are taken: for JPEG and lossy WebP decoders differ in the last bit, and their users would compare
-// models on different pictures.
+// ImageDecoder: the pixels of an encoded picture. Decoding must give the same pixels everywhere, so the formats taken are
+// those without loss, and JPEG, decoded as libjpeg does it. Lossy WebP and JPEG 2000 are refused: their users
+// would compare models on different pictures.
 
 import (
 	"bytes"
@@ -59,6 +59,7 @@ var imageFormats = []struct {
 	{"RIFF",
 		func(b []byte) (image.Config, error) { return webp.DecodeConfig(bytes.NewReader(b)) },
 		func(b []byte) (image.Image, error) { return webp.Decode(bytes.NewReader(b)) }},
+	{"\xff\xd8", jpegConfig, jpegDecode},
 	{"P5", pnmConfig, pnmDecode},
 	{"P6", pnmConfig, pnmDecode},
 }
@@ -81,13 +82,10 @@ func decodeImage(b []byte) (image.Image, error) {
 		}
 		return f.decode(b)
 	}
-	switch {
-	case bytes.HasPrefix(b, []byte("\xff\xd8")):
-		return nil, fmt.Errorf("JPEG is not supported: decoders differ in the pixels they give")
-	case bytes.HasPrefix(b, []byte("\x00\x00\x00\x0cjP")), bytes.HasPrefix(b, []byte("\xff\x4f")):
+	if bytes.HasPrefix(b, []byte("\x00\x00\x00\x0cjP")) || bytes.HasPrefix(b, []byte("\xff\x4f")) {
 		return nil, fmt.Errorf("JPEG 2000 is not supported")
 	}
-	return nil, fmt.Errorf("the format is not known; known are PNG, BMP, TIFF, lossless WebP and PNM")
+	return nil, fmt.Errorf("the format is not known; known are PNG, BMP, TIFF, lossless WebP, JPEG and PNM")
 }
 
 // pixelTensor writes an image as [height, width, channels]. Transparency is dropped, as in the standard's reference.

@@ -22,22 +22,41 @@ func buildMatMul(n *Node) (Kernel, error) {
 	if err := n.CheckInputs(2, 2); err != nil {
 		return nil, err
 	}
-	packed := packWeight(n.Constant(1), false)
-	return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+	weight, packed := packWeight(n.Constant(1), false)
+	return withWeight(weight, viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 		return oneOutput(matMul(c, in[0], in[1], packed))
-	}), nil
+	})), nil
 }
 
-// packWeight packs a constant float32 matrix; nil where w is anything else.
-func packWeight(w *value.Tensor, trans bool) *kernels.PackedB {
-	if w == nil || w.Type != onnxio.Float || len(w.Shape) != 2 {
-		return nil
+// withWeight replaces the second input by what was made of it when the kernel was built, if anything was.
+func withWeight(weight *value.Tensor, f TensorFunc) TensorFunc {
+	if weight == nil {
+		return f
+	}
+	return func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+		in = slices.Clone(in)
+		in[1] = weight
+		return f(c, in)
+	}
+}
+
+// packWeight packs a constant matrix; nil where w is none, or not of float32 or 16-bit floats. The latter are widened.
+func packWeight(w *value.Tensor, trans bool) (wide *value.Tensor, packed *kernels.PackedB) {
+	if w == nil || len(w.Shape) != 2 {
+		return nil, nil
+	}
+	switch {
+	case isHalf(w.Type):
+		w = widened(&Context{}, w)
+		wide = w
+	case w.Type != onnxio.Float:
+		return nil, nil
 	}
 	k, n := w.Shape[0], w.Shape[1]
 	if trans {
 		k, n = n, k
 	}
-	return kernels.PackB(trans, k, n, w.Data.([]float32), w.Shape[1])
+	return wide, kernels.PackB(trans, k, n, w.Data.([]float32), w.Shape[1])
 }
 
 // buildFusedMatMul makes alpha * op(A) * op(B), where op may swap the last two axes, or move the first axis behind the

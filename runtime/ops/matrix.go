@@ -149,7 +149,8 @@ func buildEyeLike(n *Node) (Kernel, error) {
 			return nil, err
 		}
 		rows, cols := x.Shape[0], x.Shape[1]
-		row, col := max(0, -k), max(0, k)
+		diagonal := min(max(k, -rows), cols)
+		row, col := max(0, -diagonal), max(0, diagonal)
 		if length := min(rows-row, cols-col); length > 0 {
 			moverOf(out).box(nil, []int{length}, row*cols+col, []int{cols + 1}, moverOf(one), 0, []int{0})
 		}

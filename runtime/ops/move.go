@@ -95,10 +95,7 @@ func copyRow[T any](dst []T, at, step int, src []T, from, srcStep, n int) {
 	case step == 1 && srcStep == 1:
 		copy(dst[at:at+n], src[from:from+n])
 	case step == 1 && srcStep == 0:
-		v := src[from]
-		for i := range dst[at : at+n] {
-			dst[at+i] = v
-		}
+		repeatValue(dst[at:at+n], src[from])
 	default:
 		for range n {
 			dst[at] = src[from]
@@ -193,11 +190,7 @@ func (c cells[T]) lookup(p *kernels.Pool, shape []int, src mover, tables [][]int
 
 func lookup[T any](dst, src []T, from int, shape []int, tables [][]int) {
 	if len(shape) == 1 {
-		for i, o := range tables[0] {
-			if o >= 0 {
-				dst[i] = src[from+o]
-			}
-		}
+		lookupRow(dst, src[from:], tables[0])
 		return
 	}
 	size := len(dst) / shape[0]
@@ -210,6 +203,32 @@ func lookup[T any](dst, src []T, from int, shape []int, tables [][]int) {
 			lookup(dst[i*size:(i+1)*size], src, from+o, shape[1:], tables[1:])
 		}
 	}
+}
+
+func lookupRow[T any](dst, src []T, table []int) {
+	n := len(table) / 2
+	if table[0] == 0 && table[len(table)-1] == n-1 && doubles(table) {
+		src, dst = src[:n], dst[:2*n]
+		for i, v := range src {
+			dst[2*i], dst[2*i+1] = v, v
+		}
+		return
+	}
+	for i, o := range table {
+		if o >= 0 {
+			dst[i] = src[o]
+		}
+	}
+}
+
+// doubles reports whether a table says 0, 0, 1, 1, 2, 2, ...: the commonest of all resizes.
+func doubles(table []int) bool {
+	for i, o := range table {
+		if o != i/2 {
+			return false
+		}
+	}
+	return len(table)%2 == 0
 }
 
 func (c cells[T]) gather(p *kernels.Pool, src mover, offsets []int, size int) {
@@ -237,10 +256,19 @@ func (c cells[T]) scatter(src mover, offsets []int, size int) {
 func (c cells[T]) fill(p *kernels.Pool, src mover) {
 	v := src.(cells[T])[0]
 	p.Do(len(c), moveGrain, func(lo, hi int) {
-		for i := range c[lo:hi] {
-			c[lo+i] = v
-		}
+		repeatValue(c[lo:hi], v)
 	})
+}
+
+// repeatValue fills dst with v: a few at first, which are then copied, as copying is what memory is fastest at.
+func repeatValue[T any](dst []T, v T) {
+	const first = 256
+	for i := range dst[:min(first, len(dst))] {
+		dst[i] = v
+	}
+	for at := first; at < len(dst); {
+		at += copy(dst[at:], dst[:min(at, 16*first)])
+	}
 }
 
 func (c cells[T]) transpose(p *kernels.Pool, src mover, shape, perm []int) error {

@@ -230,7 +230,7 @@ func buildDropout(n *Node) (Kernel, error) {
 		d.maskType = onnxio.Undefined
 	}
 	if n.Since < 7 {
-		n.Ignore("consumed_inputs")
+		ignoreMemoryHint(n)
 		d.training = !n.Bool("is_test", false)
 	}
 	if err := n.CheckInputs(1, most); err != nil {

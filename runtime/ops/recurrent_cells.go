@@ -119,6 +119,8 @@ func buildLSTM(n *Node) (Kernel, error) {
 //	C' = f*C + i*g(X Wc' + H Rc' + Wbc + Rbc)
 //	o = f(X Wo' + H Ro' + Po*C' + Wbo + Rbo)
 //	H = o*h(C')
+//
+// clip limits what goes into f and g, not into h, as in ONNX Runtime.
 func lstmCell[T kernels.Float](d *direction[T], weights []T) {
 	d.recurrence = newRightFactor(weights, d.hidden, 4*d.hidden)
 	d.step = func(c *Context) {
@@ -154,7 +156,6 @@ func (d *direction[T]) lstmRow(x, before, h, after []T) {
 	d.clipped(o)
 	d.activations[0](o)
 	copy(h, after)
-	d.clipped(h)
 	d.activations[2](h)
 	kernels.Mul(h, h, o)
 }

@@ -16,6 +16,9 @@ func TestReductionsAgreeWithONNXRuntime(t *testing.T) {
 	for _, op := range []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2",
 		"ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"} {
 		for _, typ := range []onnxio.DataType{onnxio.Float, onnxio.Double, onnxio.Float16, onnxio.Int8, onnxio.Int32, onnxio.Int64, onnxio.Uint8, onnxio.Bool} {
+			if op == "ReduceLogSumExp" && !typ.IsFloat() {
+				continue // ONNX Runtime cuts the fraction off before it adds the largest element
+			}
 			for _, shape := range shapes {
 				x := randomTensor(r, typ, shape...)
 				if op == "ReduceProd" && !typ.IsFloat() { // of ones and zeros: where it overflows, ONNX Runtime does not wrap around

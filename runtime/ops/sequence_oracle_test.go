@@ -94,7 +94,7 @@ func TestAttentionAgreesWithONNXRuntime(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
 	var cases []oracleCase
 	for range 200 {
-		typ := pick(r, onnxio.Float, onnxio.Float, onnxio.Float16)
+		const typ = onnxio.Float // in float16 ONNX Runtime rounds between the steps
 		heads, group, batch := 1+r.IntN(2), 1+r.IntN(2), 1+r.IntN(2)
 		queries, keys, size, vsize, past := 1+r.IntN(4), 1+r.IntN(4), 2*(1+r.IntN(3)), 1+r.IntN(4), 0
 		c := oracleCase{op: "Attention", opset: pick(r, 23, 24), outputs: 1}
@@ -122,7 +122,8 @@ func TestAttentionAgreesWithONNXRuntime(t *testing.T) {
 			}
 			c.in[3] = mask
 		}
-		if r.IntN(3) == 0 {
+		causal := queries == keys && r.IntN(2) == 0 // else the documentation says from where to count, and ONNX Runtime does not
+		if causal {
 			c.attrs = append(c.attrs, onnxio.NewInt("is_causal", 1))
 		}
 		if r.IntN(3) == 0 {
@@ -131,7 +132,7 @@ func TestAttentionAgreesWithONNXRuntime(t *testing.T) {
 		if r.IntN(3) == 0 {
 			c.attrs = append(c.attrs, onnxio.NewFloat("scale", 0.7))
 		}
-		if r.IntN(3) == 0 && c.outputs == 3 {
+		if r.IntN(3) == 0 && c.outputs == 3 && !causal { // ONNX Runtime shows hidden scores as the lowest number, not as -Inf
 			c.outputs = 4
 			c.attrs = append(c.attrs, onnxio.NewInt("qk_matmul_output_mode", int64(r.IntN(4))))
 		}
@@ -155,7 +156,7 @@ func TestSignalOperatorsAgreeWithONNXRuntime(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	var cases []oracleCase
 	for n := 1; n < 20; n++ {
-		typ := pick(r, onnxio.Float, onnxio.Double)
+		const typ = onnxio.Double // in float32 ONNX Runtime sums up rounding errors
 		x := randomTensor(r, typ, 2, n, 1+r.IntN(2))
 		parts := int64(2 - x.Shape[2])
 		cases = append(cases, oracleCase{op: "DFT", opset: 17, attrs: attributes(onnxio.NewInt("onesided", parts)), in: []*value.Tensor{x}},

@@ -18,7 +18,7 @@ func init() {
 }
 
 // buildWindow makes the builder of w(n) = a - b cos(2 pi n/N) + c cos(4 pi n/N), where N is the size, or, for
-// a symmetric window, one less.
+// a symmetric window, one less (which leaves no number for a symmetric window of one).
 func buildWindow(a, b, c float64) Builder {
 	return func(n *Node) (Kernel, error) {
 		target := onnxio.DataType(n.Int("output_datatype", int64(onnxio.Float)))
@@ -34,7 +34,7 @@ func buildWindow(a, b, c float64) Builder {
 			}
 			period := float64(size[0])
 			if !periodic {
-				period = max(1, period-1)
+				period--
 			}
 			for i, d := 0, value.Of[float64](w); i < len(d); i++ {
 				angle := 2 * math.Pi * float64(i) / period

@@ -101,7 +101,7 @@ func buildTopK(n *Node) (Kernel, error) {
 }
 
 func topK(c *Context, t *value.Tensor, axis, k int, largest bool) (values, indices *value.Tensor, err error) {
-	compare, err := ordering(t)
+	first, err := selection(t, largest)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,25 +113,13 @@ func topK(c *Context, t *value.Tensor, axis, k int, largest bool) (values, indic
 	if indices, err = c.New(onnxio.Int64, shape...); err != nil || values.Len() == 0 {
 		return values, indices, err
 	}
-	before := func(i, j int) int { // of two positions on one line, negative when i comes first
-		if c := compare(i, j); c != 0 && largest {
-			return -c
-		} else if c != 0 {
-			return c
-		}
-		return i - j
-	}
 	outer, inner := splitAt(t.Shape, axis)
 	n := t.Shape[axis]
 	offsets, ix := make([]int, values.Len()), value.Of[int64](indices)
 	c.Pool.Do(outer*inner, moveGrain/(8*n)+1, func(lo, hi int) {
-		line := make([]int, n)
 		for l := lo; l < hi; l++ {
 			o, i := l/inner, l%inner
-			for j := range line {
-				line[j] = (o*n+j)*inner + i
-			}
-			for r, at := range firstOf(line, k, before) {
+			for r, at := range first(o*n*inner+i, inner, n, k) {
 				out := (o*k+r)*inner + i
 				offsets[out], ix[out] = at, int64(at/inner%n)
 			}
@@ -141,40 +129,82 @@ func topK(c *Context, t *value.Tensor, axis, k int, largest bool) (values, indic
 	return values, indices, nil
 }
 
-// firstOf sorts the k first elements to the front. Few out of many are kept in a heap whose root is the last of them.
-func firstOf(line []int, k int, before func(i, j int) int) []int {
-	if k > len(line)/8 {
+// selector returns the positions of the k first of n elements that begin at start and are step apart, in their order.
+type selector func(start, step, n, k int) []int
+
+// selection returns the selector of t's element type.
+func selection(t *value.Tensor, largest bool) (selector, error) {
+	switch d := t.Data.(type) {
+	case []float32:
+		return selectFrom(d, largest), nil
+	case []float64:
+		return selectFrom(d, largest), nil
+	case []uint16:
+		if isHalf(t.Type) {
+			wide, _ := t.Floats()
+			return selectFrom(wide, largest), nil
+		}
+	case []uint64:
+		return selectFrom(d, largest), nil
+	}
+	if ints, ok := t.Ints(); ok {
+		return selectFrom(ints, largest), nil
+	}
+	return nil, fmt.Errorf("%v has no order", t.Type)
+}
+
+func selectFrom[T cmp.Ordered](d []T, largest bool) selector {
+	before := func(i, j int) int { // negative when position i comes first
+		if c := cmp.Compare(d[i], d[j]); c != 0 && largest {
+			return -c
+		} else if c != 0 {
+			return c
+		}
+		return i - j
+	}
+	return func(start, step, n, k int) []int {
+		line := make([]int, k, max(k, 1))
+		if k > n/8 {
+			line = slices.Grow(line, n-k)[:n]
+		}
+		for i := range line {
+			line[i] = start + i*step
+		}
+		if len(line) == k && k > 0 { // few out of many: a heap whose root is the last of them
+			for i := k/2 - 1; i >= 0; i-- {
+				sink(line, i, before)
+			}
+			for at := start + k*step; at < start+n*step; at += step {
+				if v, root := d[at], d[line[0]]; largest && v <= root || !largest && v >= root {
+					continue
+				}
+				if before(at, line[0]) < 0 {
+					line[0] = at
+					sink(line, 0, before)
+				}
+			}
+		}
 		slices.SortFunc(line, before)
 		return line[:k]
 	}
-	heap := line[:k]
-	sink := func(i int) {
-		for {
-			child := 2*i + 1
-			if child >= k {
-				return
-			}
-			if child+1 < k && before(heap[child], heap[child+1]) < 0 {
-				child++
-			}
-			if before(heap[i], heap[child]) >= 0 {
-				return
-			}
-			heap[i], heap[child] = heap[child], heap[i]
-			i = child
+}
+
+// sink lets the i-th entry of a heap go down to its place.
+func sink(heap []int, i int, before func(i, j int) int) {
+	for {
+		child := 2*i + 1
+		if child >= len(heap) {
+			return
 		}
-	}
-	for i := k/2 - 1; i >= 0; i-- {
-		sink(i)
-	}
-	for _, at := range line[k:] {
-		if k > 0 && before(at, heap[0]) < 0 {
-			heap[0] = at
-			sink(0)
+		if child+1 < len(heap) && before(heap[child], heap[child+1]) < 0 {
+			child++
 		}
+		if before(heap[i], heap[child]) >= 0 {
+			return
+		}
+		heap[i], heap[child] = heap[child], heap[i]
+		i = child
 	}
-	slices.SortFunc(heap, before)
-	return heap
 }
 
 func buildUnique(n *Node) (Kernel, error) {

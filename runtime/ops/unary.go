@@ -1,7 +1,7 @@
 package ops
 
-// Functions of one element that exist for more than floating-point numbers, or give another type: signs, clipping,
-// negation, tests for NaN and infinity, and what passes its input on.
+// Functions of one element that exist for more than floating-point numbers: signs, negation, shrinking, slopes, and what
+// passes its input on.
 
 import (
 	"fmt"
@@ -19,10 +19,7 @@ func init() {
 	Register("", "Sign", buildSigned("Sign"), 9, 13)
 	Register("", "Relu", buildSigned("Relu"), 1, 6, 13, 14)
 	Register("", "BitwiseNot", buildSigned("BitwiseNot"), 18)
-	Register("", "Clip", buildClip, 1, 6, 11, 12, 13)
 	Register("", "Not", buildNot, 1)
-	Register("", "IsNaN", buildIsNaN, 9, 13, 20)
-	Register("", "IsInf", buildIsInf, 10, 20)
 	Register("", "Shrink", buildShrink, 9)
 	Register("", "PRelu", buildPRelu, 1, 6, 7, 9, 16)
 	Register("", "Identity", buildIdentity, 1, 13, 14, 16, 19, 21, 23, 24, 25)
@@ -34,9 +31,7 @@ func buildSigned(op string) Builder {
 		if err := n.CheckInputs(1, 1); err != nil {
 			return nil, err
 		}
-		if n.Since < 6 {
-			n.Ignore("consumed_inputs")
-		}
+		ignoreMemoryHint(n)
 		return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 			x := in[0]
 			out, err := c.New(x.Type, x.Shape...)
@@ -161,159 +156,6 @@ func signLoop[T kernels.Number](op string) func(dst, x []T) {
 	}
 }
 
-// buildClip makes Clip, whose limits were attributes before opset 11.
-func buildClip(n *Node) (Kernel, error) {
-	if n.Since < 11 {
-		if err := n.CheckInputs(1, 1); err != nil {
-			return nil, err
-		}
-		n.Ignore("consumed_inputs")
-		lo := value.Scalar(n.Float("min", -math.MaxFloat32))
-		hi := value.Scalar(n.Float("max", math.MaxFloat32))
-		if n.Since < 6 { // no defaults
-			if !n.Has("min") {
-				lo = nil
-			}
-			if !n.Has("max") {
-				hi = nil
-			}
-		}
-		return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-			if in[0].Type == onnxio.Double {
-				return oneOutput(clip(c, in[0], asDouble(lo), asDouble(hi)))
-			}
-			return oneOutput(clip(c, in[0], lo, hi))
-		}), nil
-	}
-	if err := n.CheckInputs(1, 3); err != nil {
-		return nil, err
-	}
-	limited := viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-		return oneOutput(clip(c, in[0], in[1], in[2]))
-	})
-	return TensorFunc(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-		all := make([]*value.Tensor, 3)
-		copy(all, in)
-		lowest, largest := finiteRange(in[0].Type)
-		if all[1] == nil {
-			all[1] = lowest
-		}
-		if all[2] == nil {
-			all[2] = largest
-		}
-		return limited(c, all)
-	}), nil
-}
-
-// finiteRange returns the smallest and the largest finite number of a floating-point type, which limit Clip where nothing
-// else does; nil for integers.
-func finiteRange(t onnxio.DataType) (lowest, largest *value.Tensor) {
-	half := func(bits uint16) *value.Tensor {
-		return &value.Tensor{Type: t, Shape: []int{}, Data: []uint16{bits}}
-	}
-	switch t {
-	case onnxio.Float:
-		return value.Scalar(float32(-math.MaxFloat32)), value.Scalar(float32(math.MaxFloat32))
-	case onnxio.Double:
-		return value.Scalar(-math.MaxFloat64), value.Scalar(math.MaxFloat64)
-	case onnxio.Float16:
-		return half(0xfbff), half(0x7bff)
-	case onnxio.BFloat16:
-		return half(0xff7f), half(0x7f7f)
-	}
-	return nil, nil
-}
-
-func asDouble(t *value.Tensor) *value.Tensor {
-	if t == nil {
-		return nil
-	}
-	return value.Scalar(float64(t.Data.([]float32)[0]))
-}
-
-// clip limits x from below, then from above; either limit may be nil.
-func clip(c *Context, x, lo, hi *value.Tensor) (*value.Tensor, error) {
-	for _, limit := range []*value.Tensor{lo, hi} {
-		if limit != nil && (limit.Type != x.Type || limit.Len() != 1) {
-			return nil, fmt.Errorf("limit %v is not one element of the type of %v", limit, x)
-		}
-	}
-	out, err := c.New(x.Type, x.Shape...)
-	if err != nil {
-		return nil, err
-	}
-	switch x.Type {
-	case onnxio.Float:
-		clipLoop[float32](c, out, x, lo, hi)
-	case onnxio.Double:
-		clipLoop[float64](c, out, x, lo, hi)
-	case onnxio.Int8:
-		clipLoop[int8](c, out, x, lo, hi)
-	case onnxio.Int16:
-		clipLoop[int16](c, out, x, lo, hi)
-	case onnxio.Int32:
-		clipLoop[int32](c, out, x, lo, hi)
-	case onnxio.Int64:
-		clipLoop[int64](c, out, x, lo, hi)
-	case onnxio.Uint8:
-		clipLoop[uint8](c, out, x, lo, hi)
-	case onnxio.Uint16:
-		clipLoop[uint16](c, out, x, lo, hi)
-	case onnxio.Uint32:
-		clipLoop[uint32](c, out, x, lo, hi)
-	case onnxio.Uint64:
-		clipLoop[uint64](c, out, x, lo, hi)
-	default:
-		return nil, fmt.Errorf("it has no meaning for %v", x)
-	}
-	return out, nil
-}
-
-func clipLoop[T kernels.Number](c *Context, out, x, lo, hi *value.Tensor) {
-	limit := func(t *value.Tensor) (T, bool) {
-		if t == nil {
-			return 0, false
-		}
-		return t.Data.([]T)[0], true
-	}
-	least, below := limit(lo)
-	most, above := limit(hi)
-	mapLoop(c, out, x, func(dst, x []T) {
-		x = x[:len(dst)]
-		narrow, is32 := any(x).([]float32)
-		switch {
-		case below && above && is32:
-			kernels.ClipSlice(any(dst).([]float32), narrow, float32(least), float32(most))
-		case below && above:
-			for i, v := range x {
-				if v < least {
-					v = least
-				}
-				if v > most {
-					v = most
-				}
-				dst[i] = v
-			}
-		case below:
-			for i, v := range x {
-				if v < least {
-					v = least
-				}
-				dst[i] = v
-			}
-		case above:
-			for i, v := range x {
-				if v > most {
-					v = most
-				}
-				dst[i] = v
-			}
-		default:
-			copy(dst, x)
-		}
-	})
-}
-
 func buildNot(n *Node) (Kernel, error) {
 	if err := n.CheckInputs(1, 1); err != nil {
 		return nil, err
@@ -333,55 +175,6 @@ func buildNot(n *Node) (Kernel, error) {
 		})
 		return []*value.Tensor{out}, nil
 	}), nil
-}
-
-func buildIsNaN(n *Node) (Kernel, error) {
-	return buildFloatTest(n, func(x float64) bool { return x != x }, (*tinyFloat).isNaN)
-}
-
-func buildIsInf(n *Node) (Kernel, error) {
-	negative, positive := n.Bool("detect_negative", true), n.Bool("detect_positive", true)
-	test := func(x float64) bool {
-		return positive && math.IsInf(x, 1) || negative && math.IsInf(x, -1)
-	}
-	return buildFloatTest(n, test, func(f *tinyFloat, bits uint8) bool { return test(float64(f.decode(bits))) })
-}
-
-// buildFloatTest makes an operator that asks something of every float, those of 8 bits included.
-func buildFloatTest(n *Node, test func(float64) bool, tiny func(*tinyFloat, uint8) bool) (Kernel, error) {
-	if err := n.CheckInputs(1, 1); err != nil {
-		return nil, err
-	}
-	return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-		out, err := c.New(onnxio.Bool, in[0].Shape...)
-		if err != nil {
-			return nil, err
-		}
-		format, isTiny := tinyFloats[in[0].Type]
-		switch {
-		case in[0].Type == onnxio.Float:
-			mapLoop(c, out, in[0], testLoop[float32](test))
-		case in[0].Type == onnxio.Double:
-			mapLoop(c, out, in[0], testLoop[float64](test))
-		case isTiny:
-			mapLoop(c, out, in[0], func(dst []bool, x []uint8) {
-				for i, v := range x {
-					dst[i] = tiny(format, v)
-				}
-			})
-		default:
-			return nil, fmt.Errorf("it has no meaning for %v", in[0])
-		}
-		return []*value.Tensor{out}, nil
-	}), nil
-}
-
-func testLoop[T kernels.Float](test func(float64) bool) func(dst []bool, x []T) {
-	return func(dst []bool, x []T) {
-		for i, v := range x {
-			dst[i] = test(float64(v))
-		}
-	}
 }
 
 // buildShrink makes Shrink: zero within lambd of zero, elsewhere bias nearer to zero. It keeps integers.
@@ -421,9 +214,7 @@ func buildPRelu(n *Node) (Kernel, error) {
 	if err := n.CheckInputs(2, 2); err != nil {
 		return nil, err
 	}
-	if n.Since < 6 {
-		n.Ignore("consumed_inputs")
-	}
+	ignoreMemoryHint(n)
 	return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 		x, slope := in[0], in[1]
 		if n.Since < 7 && slope.Len() != 1 && len(slope.Shape) == 1 {

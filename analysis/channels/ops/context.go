@@ -90,9 +90,25 @@ func (c *Context) In(i int) []atoms.Axis {
 	return r
 }
 
-// SharedLabels returns the labels that all readings of a value share: for a vector that every reader may have cut in its
-// own way there are none.
-func (s *State) SharedLabels(v *graph.Value) []atoms.Axis { return s.labels(v, graph.Use{}) }
+// SharedLabels returns the labels that all readings of a value share: nil for a vector that every reader may have cut in its
+// own way.
+func (s *State) SharedLabels(v *graph.Value) []atoms.Axis {
+	if v.Constant() && s.vector(v) {
+		return nil
+	}
+	return s.labels(v, graph.Use{})
+}
+
+// vector reports whether a constant has at most one axis of more than one element.
+func (s *State) vector(v *graph.Value) bool {
+	info, long := s.Shapes.Of(v), 0
+	for a := range info.Dims {
+		if n, _ := info.Fixed(a); n > 1 {
+			long++
+		}
+	}
+	return long <= 1
+}
 
 func (s *State) labels(v *graph.Value, use graph.Use) []atoms.Axis {
 	if !v.Constant() {
@@ -101,16 +117,11 @@ func (s *State) labels(v *graph.Value, use graph.Use) []atoms.Axis {
 	if r := s.shared[v.ID]; r != nil {
 		return r
 	}
-	info := s.Shapes.Of(v)
-	long := 0
-	for a := range info.Dims {
-		if n, _ := info.Fixed(a); n > 1 {
-			long++
-		}
-	}
-	if long > 1 {
+	vector := s.vector(v)
+	if !vector {
 		use = graph.Use{} // a weight that several nodes read is one weight
 	}
+	info := s.Shapes.Of(v)
 	r := make([]atoms.Axis, len(info.Dims))
 	for a := range info.Dims {
 		if n, ok := info.Fixed(a); ok && n > 1 && v.Tensor != nil {
@@ -119,7 +130,7 @@ func (s *State) labels(v *graph.Value, use graph.Use) []atoms.Axis {
 			r[a] = atoms.Axis{Array: arr}
 		}
 	}
-	if long > 1 {
+	if !vector {
 		s.shared[v.ID] = r
 	}
 	return r

@@ -1,0 +1,238 @@
+package onnxprune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"onnxprune/analysis/cost"
+	"onnxprune/analysis/graph"
+	"onnxprune/analysis/plan"
+	"onnxprune/analysis/shape"
+	"onnxprune/onnxio"
+	"onnxprune/rewrite"
+	"onnxprune/runtime/verify"
+)
+
+// checkShapes analyses a pruned model from scratch and compares it with what was known before: outputs keep their names, types and
+// shapes, tensors have the shapes that the plan gave them, and what the file declares agrees with what is
+// inferred. It returns the cost of the model.
+func checkShapes(n *Network, p *plan.Plan, pruned *onnxio.Model) (*cost.Report, error) {
+	fail := func(format string, args ...any) error {
+		msg := fmt.Sprintf(format, args...)
+		return &VerifyError{Msg: "the pruned model is not right, nothing was written: " + msg, Err: errors.New(msg)}
+	}
+	g, s, err := infer(pruned, Options{InputShapes: n.options.InputShapes})
+	if err != nil {
+		return nil, fail("%v", err)
+	}
+	was, is := n.Graph.Main.Outputs, g.Main.Outputs
+	if len(was) != len(is) {
+		return nil, fail("it has %d outputs, the original %d", len(is), len(was))
+	}
+	for i, v := range was {
+		a, b := n.Shapes.Of(v), s.Of(is[i])
+		if v.Name != is[i].Name || a.Elem != b.Elem || !agree(a, b) {
+			return nil, fail("output %q is %v, in the original %q is %v", is[i].Name, b, v.Name, a)
+		}
+	}
+	for _, t := range p.Tensors {
+		v := g.Main.Lookup(t.Name)
+		if v == nil || len(t.Uses) > 0 { // it lies in a function, or its readers have copies now
+			continue
+		}
+		for axis, keep := range t.Keep {
+			if d := v.Tensor0().Dims; axis >= len(d) || d[axis] != int64(len(keep)) {
+				return nil, fail("tensor %q has the shape %v, but %d indices of axis %d were kept", t.Name, d, len(keep), axis)
+			}
+		}
+	}
+	for _, v := range p.Values {
+		if w := g.Main.Lookup(v.Name); w != nil {
+			for axis, want := range v.Size {
+				if have, known := s.Of(w).Fixed(axis); known && have != want {
+					return nil, fail("axis %d of %q is %d, but %d was worked out", axis, v.Name, have, want)
+				}
+			}
+		}
+	}
+	if err := declaredAgrees(n, g, s); err != nil {
+		return nil, fail("%v", err)
+	}
+	c, _ := costOf(g, s, n.options)
+	return c, nil
+}
+
+// agree reports whether two shapes do not contradict each other.
+func agree(a, b *shape.Info) bool {
+	if !a.Known || !b.Known {
+		return a.Known == b.Known
+	}
+	if len(a.Dims) != len(b.Dims) {
+		return false
+	}
+	for k := range a.Dims {
+		x, known := a.Fixed(k)
+		y, also := b.Fixed(k)
+		if known != also || x != y {
+			return false
+		}
+	}
+	return true
+}
+
+// declaredAgrees compares what a model declares of its values with what was inferred. Where the original contradicts itself already, so may
+// the pruned model.
+func declaredAgrees(n *Network, g *graph.Graph, s *shape.Result) error {
+	for _, v := range g.Main.Declared() {
+		if contradiction(v, s.Of(v)) == "" {
+			continue
+		}
+		if old := n.Graph.Main.Lookup(v.Name); old != nil && old.Declared != nil && contradiction(old, n.Shapes.Of(old)) != "" {
+			continue
+		}
+		return fmt.Errorf("%s", contradiction(v, s.Of(v)))
+	}
+	return nil
+}
+
+func contradiction(v *graph.Value, in *shape.Info) string {
+	t := v.Declared
+	if t.Kind != onnxio.KindTensor || !t.HasShape || !in.Known {
+		return ""
+	}
+	wrong := len(t.Shape) != len(in.Dims)
+	for k, d := range t.Shape {
+		if have, known := in.Fixed(k); known && d.Known && have != d.Value {
+			wrong = true
+		}
+	}
+	if wrong {
+		return fmt.Sprintf("%q is declared as %v, but it is %v", v.Name, t, in)
+	}
+	return ""
+}
+
+// compare runs the pruned model against its masked twin.
+func compare(ctx context.Context, twin, pruned *onnxio.Model, p *plan.Plan, opt verify.Options) (Verification, error) {
+	out := Verification{Mode: VerifyMasked, Status: "passed"}
+	r, err := runComparison(ctx, twin, pruned, opt)
+	if err != nil {
+		if ctx.Err() != nil {
+			return out, ctx.Err()
+		}
+		return out, &VerifyError{Msg: fmt.Sprintf("verification could not run, nothing was written: %v (--verify load or off goes without)", err), Err: err}
+	}
+	out.Comparison = r
+	if len(p.Inexact) > 0 {
+		r.Inexact = p.Inexact
+		for _, o := range r.Outputs {
+			if o.Problem != "" {
+				return out, &VerifyError{Msg: fmt.Sprintf("verification failed, nothing was written: output %q: %s", o.Name, o.Problem), Report: r}
+			}
+		}
+		out.Summary = "inexact by nature (" + strings.Join(p.Inexact, "; ") + "): types, shapes and finite numbers were required, closeness is for information"
+		return out, nil
+	}
+	if !r.Pass {
+		return out, &VerifyError{Msg: "verification failed, nothing was written: " + worst(r), Report: r}
+	}
+	out.Summary = r.Decided
+	return out, nil
+}
+
+// worst describes the comparison that failed most.
+func worst(r *verify.Report) string {
+	for _, o := range r.Outputs {
+		if o.Pass || o.Before != "" {
+			continue
+		}
+		if o.Problem != "" {
+			return fmt.Sprintf("output %q: %s", o.Name, o.Problem)
+		}
+		return fmt.Sprintf("output %q differs from the masked original by up to %.3g (range %.3g): it needs rtol %.3g, %.3g is allowed", o.Name, o.MaxAbs, o.Range, o.NeedRTol, r.RTol)
+	}
+	return r.Decided
+}
+
+// ReadPlan reads a plan file.
+func ReadPlan(path string) (*plan.Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &ModelError{path, plain(err)}
+	}
+	defer f.Close()
+	p, err := plan.Read(f)
+	if err != nil {
+		return nil, &ModelError{path, err}
+	}
+	return p, nil
+}
+
+// writePlan writes a plan file, whole or not at all.
+func writePlan(path string, p *plan.Plan) (err error) {
+	if st, e := os.Stat(path); e == nil && !st.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return p.Write(f)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("%s: the plan was not written: %w", path, plain(err))
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = fmt.Errorf("%s: the plan was not written: %w", path, plain(err))
+		}
+	}()
+	if err := p.Write(f); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// Verify proves a pruned model file against its original and the plan by which it was pruned: shapes first, then a run against the masked
+// original.
+func Verify(ctx context.Context, original, pruned, planFile string, opt Options, cmp verify.Options) (*Verification, error) {
+	p, err := ReadPlan(planFile)
+	if err != nil {
+		return nil, err
+	}
+	n, err := Open(original, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer n.Close()
+	m, err := onnxio.Open(pruned)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	if _, err := checkShapes(n, p, m); err != nil {
+		return nil, err
+	}
+	twin, err := rewrite.MaskedTwin(n.Model, p)
+	if err != nil {
+		return nil, refuse("%v", err)
+	}
+	cmp.Shapes = opt.InputShapes
+	v, err := compare(ctx, twin, m, p, cmp)
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}

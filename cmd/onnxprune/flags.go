@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"onnxprune"
+	"onnxprune/analysis/importance"
+	"onnxprune/analysis/selection"
+	"onnxprune/runtime/verify"
+)
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object on stdout, and nothing else"}
+}
+
+func shapeFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "input-shape", Usage: "fix the shape of an input, as `NAME:1x3x608x608`; repeatable"}
+}
+
+func quietFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing but errors"}
+}
+
+var allFlag cli.Flag = &cli.BoolFlag{Name: "all", Usage: "list what is left out otherwise: vectors, bodies, groups that can not be pruned"}
+
+func inexactFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "allow-inexact", Usage: "prune also channels that a normalisation or mean runs across; the result is not exact"}
+}
+
+func listFlags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{jsonFlag(), shapeFlag(), inexactFlag()}, more...)
+}
+
+// compareFlags are those of the comparison.
+func compareFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.Float64Flag{Name: "tolerance", Usage: "largest difference that passes, as a share of an output's range", Value: 1e-3},
+		&cli.StringSliceFlag{Name: "verify-input", Usage: "compare on real data, as `NAME=FILE` (.npy, .npz, .pb, .png, .jpg); repeatable"},
+		&cli.IntFlag{Name: "verify-runs", Usage: "how many sets of inputs to compare on", Value: 1},
+		&cli.Uint64Flag{Name: "seed", Usage: "of random inputs and of the criterion random"},
+		&cli.IntFlag{Name: "threads", Usage: "threads of the runtime; 0: one per processor"},
+	}
+}
+
+func pruneFlags() []cli.Flag {
+	criteria := make([]string, len(importance.Criteria))
+	for i, c := range importance.Criteria {
+		criteria[i] = string(c)
+	}
+	return append([]cli.Flag{
+		&cli.StringSliceFlag{Name: "params", Aliases: []string{"pruned_params"}, Usage: "parameters to prune: `NAMES` or patterns, separated by commas or spaces; repeatable"},
+		&cli.StringSliceFlag{Name: "ratios", Aliases: []string{"pruned_ratios"}, Usage: "shares of channels to remove: one `RATIO` for each name, or one for all"},
+		&cli.StringFlag{Name: "criterion", Aliases: []string{"prune_criterion"}, Usage: "how channels are scored: " + strings.Join(criteria, ", "), Value: criteria[0]},
+		&cli.StringFlag{Name: "vote", Usage: "whose scores count in a group: named, sum, mean, max", Value: string(selection.VoteNamed)},
+		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels"},
+		&cli.StringFlag{Name: "plan", Usage: "carry out a plan `FILE`, on this or another checkpoint of the same network"},
+		&cli.StringFlag{Name: "plan-out", Usage: "write the plan to a `FILE`"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "work everything out, write nothing"},
+		&cli.StringFlag{Name: "verify", Usage: "masked (run it against the masked original), load (read it back), off", Value: onnxprune.VerifyMasked},
+		shapeFlag(), inexactFlag(), jsonFlag(), quietFlag(),
+	}, compareFlags()...)
+}
+
+func verifyFlags() []cli.Flag {
+	return append([]cli.Flag{&cli.StringFlag{Name: "plan", Usage: "the plan `FILE` by which the model was pruned"}, shapeFlag(), jsonFlag(), quietFlag()}, compareFlags()...)
+}
+
+func demoFlags() []cli.Flag {
+	return []cli.Flag{jsonFlag(), quietFlag(), &cli.IntFlag{Name: "threads", Usage: "threads of the runtime; 0: one per processor"}}
+}
+
+// words splits lists at commas and spaces, as PaddleSlim's users write them.
+func words(lists []string) []string {
+	var out []string
+	for _, l := range lists {
+		out = append(out, strings.FieldsFunc(l, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' })...)
+	}
+	return out
+}
+
+func ratios(lists []string) ([]float64, error) {
+	var out []float64
+	for _, w := range words(lists) {
+		r, err := strconv.ParseFloat(w, 64)
+		if err != nil && r == 0 {
+			return nil, &onnxprune.UsageError{Msg: fmt.Sprintf("ratio %q is not a number", w)}
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// shapes reads --input-shape.
+func shapes(c *cli.Context) (map[string][]int64, error) {
+	out := map[string][]int64{}
+	for _, s := range c.StringSlice("input-shape") {
+		bad := func() error {
+			return &onnxprune.UsageError{Msg: fmt.Sprintf("--input-shape %q is not of the form NAME:1x3x608x608", s)}
+		}
+		at := strings.LastIndex(s, ":") // names may hold colons, shapes do not
+		if at <= 0 || out[s[:at]] != nil {
+			return nil, bad()
+		}
+		dims := []int64{}
+		for _, d := range strings.Split(s[at+1:], "x") {
+			n, err := strconv.ParseInt(d, 10, 64)
+			if err != nil || n < 0 {
+				return nil, bad()
+			}
+			dims = append(dims, n)
+		}
+		out[s[:at]] = dims
+	}
+	return out, nil
+}
+
+func options(c *cli.Context) (onnxprune.Options, error) {
+	s, err := shapes(c)
+	return onnxprune.Options{InputShapes: s, AllowInexact: c.Bool("allow-inexact")}, err
+}
+
+func compareOptions(c *cli.Context) (verify.Options, error) {
+	o := verify.Options{Runs: c.Int("verify-runs"), Seed: c.Uint64("seed"), Threads: c.Int("threads"), RTol: c.Float64("tolerance"), Inputs: map[string]string{}}
+	switch {
+	case !(o.RTol > 0):
+		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--tolerance %v is not a positive number", o.RTol)}
+	case o.Runs < 1:
+		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--verify-runs %d: at least 1 run is needed; --verify off runs nothing", o.Runs)}
+	case o.Threads < 0:
+		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--threads %d is negative", o.Threads)}
+	}
+	for _, s := range c.StringSlice("verify-input") {
+		name, file, ok := strings.Cut(s, "=")
+		if !ok || name == "" || file == "" {
+			return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--verify-input %q is not of the form NAME=FILE", s)}
+		}
+		o.Inputs[name] = file
+	}
+	return o, nil
+}
+
+func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
+	o = onnxprune.PruneOptions{PlanIn: c.String("plan"), PlanOut: c.String("plan-out"), DryRun: c.Bool("dry-run"), Verify: c.String("verify")}
+	if o.Options, err = options(c); err != nil {
+		return o, err
+	}
+	if o.Compare, err = compareOptions(c); err != nil {
+		return o, err
+	}
+	criterion, err := importance.Parse(c.String("criterion"))
+	if err != nil {
+		return o, &onnxprune.UsageError{Msg: err.Error()}
+	}
+	vote := selection.Vote(c.String("vote"))
+	switch vote {
+	case selection.VoteNamed, selection.VoteSum, selection.VoteMean, selection.VoteMax:
+	default:
+		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("vote %q is not known; there are named, sum, mean and max", vote)}
+	}
+	if c.Int("align") < 0 {
+		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--align %d is negative", c.Int("align"))}
+	}
+	o.Request = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: criterion, Vote: vote, Align: c.Int("align"), Seed: c.Uint64("seed")}
+	o.Request.Ratios, err = ratios(c.StringSlice("ratios"))
+	return o, err
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/urfave/cli/v2"
+
+	"onnxprune"
+)
+
+// open opens the model that a command's first argument names.
+func open(c *cli.Context, path string) (*onnxprune.Network, error) {
+	opt, err := options(c)
+	if err != nil {
+		return nil, err
+	}
+	return onnxprune.Open(path, opt)
+}
+
+func params(c *cli.Context, t *terminal) error {
+	args, err := files(c, 1, 1, "params MODEL.onnx")
+	if err != nil {
+		return err
+	}
+	n, err := open(c, args[0])
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	ps := n.Params(c.Bool("all"))
+	cost, shapes := n.Cost()
+	if c.Bool("json") {
+		return t.json(struct {
+			Model       string                 `json:"model"`
+			InputShapes []onnxprune.InputShape `json:"input_shapes"`
+			Params      []onnxprune.Param      `json:"params"`
+		}{args[0], shapes, ps})
+	}
+	var rows [][]string
+	for _, p := range ps {
+		rows = append(rows, []string{p.Name, dims(p.Shape), p.Op, groupIDs(p.Groups), thousands(p.MACs), prunable(p), p.Reason})
+	}
+	t.table([]column{{"parameter", false}, {"shape", false}, {"operator", false}, {"group", true}, {"MACs", true}, {"prunable", true}, {"why not", false}}, rows)
+	at := []string{}
+	for _, s := range shapes {
+		at = append(at, s.Name+" "+dims(s.Shape))
+	}
+	t.printf("\n%d parameters listed; the model has %s in %d tensors and takes %s MACs with inputs %s\n",
+		len(ps), thousands(cost.Params), cost.ParamTensors, thousands(cost.MACs()), strings.Join(at, ", "))
+	for _, s := range shapes {
+		if s.Open {
+			t.printf("Note: input %s has open extents, which count as 1: give --input-shape %s:… for real MACs\n", s.Name, s.Name)
+		}
+	}
+	return nil
+}
+
+func groupIDs(ids []int) string {
+	s := make([]string, len(ids))
+	for i, id := range ids {
+		s[i] = fmt.Sprint(id)
+	}
+	return list(s, 2)
+}
+
+func prunable(p onnxprune.Param) string {
+	switch {
+	case p.Channels == 0:
+		return "-"
+	case p.Prunable == 0:
+		return "no"
+	}
+	return fmt.Sprintf("%d of %d", p.Prunable, p.Channels)
+}
+
+func groups(c *cli.Context, t *terminal) error {
+	args, err := files(c, 1, 1, "groups MODEL.onnx")
+	if err != nil {
+		return err
+	}
+	n, err := open(c, args[0])
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	gs := n.Groups()
+	if c.Bool("json") {
+		return t.json(struct {
+			Model  string            `json:"model"`
+			Groups []onnxprune.Group `json:"groups"`
+		}{args[0], gs})
+	}
+	left, byReason := 0, map[string]int{}
+	var order []string
+	for _, g := range gs {
+		if g.Prunable || c.Bool("all") {
+			t.group(g)
+			continue
+		}
+		left++
+		if byReason[g.Reason]++; byReason[g.Reason] == 1 {
+			order = append(order, g.Reason)
+		}
+	}
+	t.printf("\n%d groups can be pruned, %d can not", len(gs)-left, left)
+	if c.Bool("all") {
+		free := 0
+		for _, g := range gs {
+			if g.Prunable {
+				free++
+			}
+		}
+		t.printf("\r%d groups can be pruned, %d can not\n", free, len(gs)-free)
+		return nil
+	}
+	t.printf(" (--all shows them):\n")
+	for _, why := range order {
+		t.printf("  %4d  %s\n", byReason[why], why)
+	}
+	return nil
+}
+
+// group prints one group: the root, and what goes with it.
+func (t *terminal) group(g onnxprune.Group) {
+	head := fmt.Sprintf("Group %d: %d channels", g.ID, g.Channels)
+	switch {
+	case g.Inexact:
+		head += ", prunable but not exact"
+	case !g.Prunable:
+		head += ", not prunable: " + g.Reason
+	}
+	t.printf("\n%s\n", t.paint(head, text.Bold))
+	for i, m := range g.Members {
+		arrow := "=>"
+		if i == 0 && m.Tensor == g.Root {
+			arrow = "prune"
+		}
+		t.printf("  [%d] %-5s %s: %s, axis %d, %d of %d\n", i, arrow, m.Role, m.Tensor, m.Axis, m.Slices, m.Of)
+	}
+	for _, n := range g.Through {
+		t.printf("      through %s\n", n)
+	}
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/urfave/cli/v2"
+
+	"onnxprune"
+	"onnxprune/runtime/verify"
+)
+
+// prune is the main form: onnxprune IN OUT --params … --ratios ….
+func prune(c *cli.Context, t *terminal) error {
+	const form = "IN.onnx OUT.onnx --params NAMES --ratios RATIOS"
+	if c.NArg() == 0 && c.NumFlags() == 0 {
+		_ = cli.ShowAppHelp(c)
+		return &onnxprune.UsageError{Msg: "nothing to do; usage: onnxprune " + form}
+	}
+	args, err := files(c, 1, 2, form)
+	if err != nil {
+		return err
+	}
+	opt, err := pruneOptions(c)
+	if err != nil {
+		return err
+	}
+	return pruneFile(c, t, args[0], append(args, "")[1], opt)
+}
+
+// pruneFile prunes and prints the report.
+func pruneFile(c *cli.Context, t *terminal, in, out string, opt onnxprune.PruneOptions) error {
+	quiet := c.Bool("quiet")
+	stage, step, end := t.progress(quiet || c.Bool("json"))
+	opt.Stage, opt.Compare.Progress = stage, step
+	r, err := onnxprune.Prune(c.Context, in, out, opt)
+	end()
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("json"):
+		return t.json(r)
+	case quiet:
+		return nil
+	}
+	t.report(r)
+	return nil
+}
+
+// report prints what a prune did.
+func (t *terminal) report(r *onnxprune.Report) {
+	t.cuts(r)
+	t.figures(r)
+	t.verification(r.Verification)
+	stages, total := []string{}, 0.0
+	for _, s := range r.Stages {
+		stages = append(stages, fmt.Sprintf("%s %s", s.Name, seconds(s.Seconds)))
+		total += s.Seconds
+	}
+	t.printf("\nTime: %s; in all %s\n", strings.Join(stages, ", "), seconds(total))
+	for _, n := range r.Notes {
+		t.printf("Note: %s\n", n)
+	}
+	for _, f := range []struct{ what, name string }{{"plan", r.PlanOut}, {"model", r.Output}} {
+		if f.name != "" {
+			t.printf("Wrote the %s to %s\n", f.what, f.name)
+		}
+	}
+	if r.DryRun {
+		t.printf("Dry run: nothing was written\n")
+	}
+}
+
+func seconds(s float64) string {
+	switch {
+	case s < 0.0995:
+		return fmt.Sprintf("%.1f ms", 1000*s)
+	case s < 9.95:
+		return fmt.Sprintf("%.2f s", s)
+	}
+	return fmt.Sprintf("%.0f s", s)
+}
+
+// cuts prints a row for every cut.
+func (t *terminal) cuts(r *onnxprune.Report) {
+	t.title("Pruned " + r.Input)
+	var rows [][]string
+	for _, c := range r.Cuts {
+		with := list(c.Coupled, 3)
+		if with == "" {
+			with = "-"
+		}
+		name := c.Param
+		if len(c.Also) > 0 {
+			name += " (and " + list(c.Also, 2) + ")"
+		}
+		rows = append(rows, []string{name, fmt.Sprint(c.Ratio), fmt.Sprint(c.Before), fmt.Sprint(c.After), with})
+	}
+	t.table([]column{{"parameter", false}, {"ratio", true}, {"before", true}, {"after", true}, {"coupled with", false}}, rows)
+	for _, l := range r.Left {
+		t.printf("Pattern %q: %d of %d matching parameters pruned", l.Pattern, l.Taken, l.Matched)
+		if l.Taken == l.Matched {
+			t.printf("\n")
+			continue
+		}
+		t.printf(", %d left:\n", l.Matched-l.Taken)
+		for _, why := range l.Reasons {
+			t.printf("  %4d  %s\n", why.Count, why.Text)
+		}
+	}
+}
+
+// figures prints MACs, parameters and bytes before and after.
+func (t *terminal) figures(r *onnxprune.Report) {
+	at := []string{}
+	for _, s := range r.InputShapes {
+		at = append(at, s.Name+" "+dims(s.Shape))
+	}
+	t.title("Cost, with inputs " + strings.Join(at, ", "))
+	var rows [][]string
+	b, a := r.Before, r.After
+	for _, f := range []struct {
+		name          string
+		before, after int64
+		always        bool
+	}{
+		{"MACs", b.MACs, a.MACs, true},
+		{"  convolutions", b.ConvMACs, a.ConvMACs, false},
+		{"  transposed convolutions", b.ConvTransposeMACs, a.ConvTransposeMACs, false},
+		{"  linear layers", b.LinearMACs, a.LinearMACs, false},
+		{"parameters", b.Params, a.Params, true},
+		{"bytes of weights", b.WeightBytes, a.WeightBytes, true},
+		{"bytes of the model", b.FileBytes, a.FileBytes, true},
+	} {
+		if f.always || f.before > 0 {
+			rows = append(rows, []string{f.name, thousands(f.before), thousands(f.after), percent(f.before, f.after)})
+		}
+	}
+	t.table([]column{{"", false}, {"before", true}, {"after", true}, {"change", true}}, rows)
+}
+
+// verification prints the comparison, output by output, and the sentence that sums it up.
+func (t *terminal) verification(v onnxprune.Verification) {
+	t.title("Verification")
+	if v.Comparison != nil {
+		t.comparison(v.Comparison)
+	}
+	status := t.paint(v.Status, text.FgGreen)
+	if v.Status != "passed" {
+		status = t.paint(v.Status, text.FgYellow)
+	}
+	if summary, ok := strings.CutPrefix(v.Summary, v.Status+": "); ok {
+		v.Summary = summary
+	}
+	t.printf("%s: %s\n", status, v.Summary)
+}
+
+func (t *terminal) comparison(r *verify.Report) {
+	for _, in := range r.Inputs {
+		t.printf("input %s %s%s: %s\n", in.Name, in.Type, dims(in.Shape), in.From)
+	}
+	var rows [][]string
+	for _, o := range r.Outputs {
+		name := o.Name
+		if o.Before != "" {
+			name += " (before " + o.Before + ")"
+		}
+		verdict := "yes"
+		if !o.Pass {
+			verdict = "no"
+		}
+		rows = append(rows, []string{name, dims(o.Shape), number(o.MaxAbs), number(o.MaxRel), number(o.Mean), fmt.Sprintf("%.7f", o.Cosine), number(o.NeedRTol), number(o.NeedATol), verdict})
+	}
+	t.table([]column{{"output", false}, {"shape", false}, {"max abs", true}, {"max rel", true}, {"mean abs", true}, {"cosine", true},
+		{"needs rtol", true}, {"or atol", true}, {"equal", false}}, rows)
+	t.printf("allowed: rtol %s of the output's range, atol %s; %d runs, seed %d\n", number(r.RTol), number(r.ATol), r.Runs, r.Seed)
+}
+
+func number(f float64) string { return fmt.Sprintf("%.2g", f) }

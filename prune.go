@@ -1,0 +1,292 @@
+package onnxprune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"onnxprune/analysis/plan"
+	"onnxprune/onnxio"
+	"onnxprune/rewrite"
+	"onnxprune/runtime/verify"
+)
+
+// PruneOptions say how Prune works. Request is what is cut; with PlanIn it must be empty.
+type PruneOptions struct {
+	Request
+	Options
+
+	PlanIn  string // a plan file to carry out, made for this or another checkpoint of the same network
+	PlanOut string // where to write the plan; "": nowhere
+	DryRun  bool   // work everything out, write nothing, run nothing
+
+	Verify  string         // VerifyMasked ("" too), VerifyLoad or VerifyOff
+	Compare verify.Options // of the comparison
+
+	Stage func(name string) // called when a stage begins; may be nil
+}
+
+// Prune reads a model, prunes it, proves the result and saves it: out holds the whole verified model, or what it held
+// before. ctx ends the work between two steps of the comparison.
+func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, error) {
+	p := &pruning{in: in, out: out, opt: opt, clock: clock{begin: opt.Stage}}
+	defer p.close()
+	for _, s := range []struct {
+		name string
+		do   func(context.Context) error
+		skip bool
+	}{
+		{"check", p.check, false},
+		{"read", p.read, false},
+		{"analyse", p.analyse, false},
+		{"select", p.choose, false},
+		{"rewrite", p.rewrite, false},
+		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
+		{"save", p.save, opt.DryRun},
+		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
+	} {
+		if s.skip {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := p.clock.run(s.name, func() error { return s.do(ctx) }); err != nil {
+			return nil, err
+		}
+	}
+	p.report.Stages = p.clock.stages
+	return &p.report, nil
+}
+
+// pruning is one prune on its way.
+type pruning struct {
+	in, out string
+	opt     PruneOptions
+	clock   clock
+	report  Report
+
+	model   *onnxio.Model
+	network *Network
+	plan    *plan.Plan
+	pruned  *onnxio.Model
+}
+
+func (p *pruning) close() {
+	if p.model != nil {
+		p.model.Close()
+	}
+}
+
+// check refuses what can be refused before any work.
+func (p *pruning) check(context.Context) error {
+	switch p.opt.Verify {
+	case "":
+		p.opt.Verify = VerifyMasked
+	case VerifyMasked, VerifyLoad, VerifyOff:
+	default:
+		return usage("verify %q is not known; there are masked, load and off", p.opt.Verify)
+	}
+	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0) {
+		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
+	}
+	if p.opt.DryRun {
+		return nil
+	}
+	if p.out == "" {
+		return usage("the output file is missing: onnxprune IN.onnx OUT.onnx --params NAMES --ratios RATIOS (or --dry-run)")
+	}
+	if err := writable(p.in, p.out); err != nil {
+		return err
+	}
+	if p.opt.PlanOut == "" {
+		return nil
+	}
+	if sameFile(p.out, p.opt.PlanOut) {
+		return usage("%s: the plan can not be written to the output file", p.opt.PlanOut)
+	}
+	return writable(p.in, p.opt.PlanOut)
+}
+
+// writable refuses an output that is the input, or that can not be written.
+func writable(in, out string) error {
+	st, err := os.Stat(out)
+	switch {
+	case err == nil && st.IsDir():
+		return usage("%s: it is a folder; name a file", out)
+	case sameFile(in, out):
+		return usage("%s: it is the input file; choose another name for the output", out)
+	case err == nil && !st.Mode().IsRegular(): // a device or a pipe
+		return nil
+	case err == nil:
+		f, err := os.OpenFile(out, os.O_WRONLY, 0)
+		if err != nil {
+			return usage("%s: the output can not be written: %v", out, plain(err))
+		}
+		f.Close()
+	}
+	probe, err := os.CreateTemp(filepath.Dir(out), ".onnxprune-*.tmp")
+	if err != nil {
+		return usage("%s: the output can not be written: %v", out, plain(err))
+	}
+	probe.Close()
+	return os.Remove(probe.Name())
+}
+
+func sameFile(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	if err1 == nil && err2 == nil {
+		return os.SameFile(x, y)
+	}
+	return filepath.Clean(a) == filepath.Clean(b)
+}
+
+// plain drops the path that an error of the os package repeats.
+func plain(err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+func (p *pruning) read(context.Context) (err error) {
+	p.model, err = onnxio.Open(p.in)
+	return err
+}
+
+func (p *pruning) analyse(context.Context) (err error) {
+	if p.network, err = Analyze(p.model, p.opt.Options); err != nil {
+		return err
+	}
+	before, shapes := p.network.Cost()
+	p.report = Report{Tool: "onnxprune " + Version, Input: p.in, DryRun: p.opt.DryRun, Plan: p.opt.PlanIn,
+		InputShapes: shapes, Before: costs(before, p.model)}
+	return nil
+}
+
+func (p *pruning) choose(context.Context) error {
+	if p.opt.PlanIn == "" {
+		made, left, err := p.network.Select(p.opt.Request)
+		if err != nil {
+			return err
+		}
+		if p.opt.PlanOut != "" {
+			made.Source.SHA256 = p.model.SHA256()
+		}
+		p.plan, p.report.Left = made, leftOf(left)
+	} else {
+		made, err := ReadPlan(p.opt.PlanIn)
+		if err != nil {
+			return err
+		}
+		if made.Source.SHA256 != "" && made.Source.SHA256 != p.model.SHA256() {
+			p.note("the plan was made for another file (%s); its names and shapes fit this one", made.Source.File)
+		}
+		p.plan = made
+	}
+	p.report.Cuts, p.report.Request = p.plan.Cuts, p.plan.Request
+	if p.report.Cuts == nil {
+		p.report.Cuts = []plan.Cut{}
+	}
+	if p.plan.Empty() {
+		p.note("no channel goes at these ratios: the output is the input, byte for byte")
+	}
+	return nil
+}
+
+func (p *pruning) note(format string, args ...any) {
+	p.report.Notes = append(p.report.Notes, fmt.Sprintf(format, args...))
+}
+
+func (p *pruning) rewrite(context.Context) (err error) {
+	if p.pruned, err = p.network.Apply(p.plan); err != nil {
+		return err
+	}
+	// What comes out must be a model that the same analysis understands, with the shapes that the plan worked out.
+	after, err := checkShapes(p.network, p.plan, p.pruned)
+	if err != nil {
+		return err
+	}
+	p.report.After = costs(after, p.pruned)
+	p.notes()
+	p.report.Verification = Verification{Mode: VerifyOff, Status: "not verified", Summary: "not verified: verification was switched off"}
+	if p.opt.DryRun {
+		p.report.Verification.Summary = "not verified: a dry run writes nothing and runs nothing"
+	}
+	return nil
+}
+
+// notes tells what the figures leave out.
+func (p *pruning) notes() {
+	for _, s := range p.report.InputShapes {
+		if s.Open {
+			p.note("input %s has open extents %v, which count as 1: give --input-shape %s:… for real MACs", s.Name, s.Shape, s.Name)
+		}
+	}
+	if n := p.report.Before.OpenLayers; n > 0 {
+		p.note("%d layers have an extent that only a run knows, such as a number of boxes: it counts as 1", n)
+	}
+	if p.report.Before.BodyMACs > 0 {
+		p.note("control-flow bodies hold %d more MACs for one pass of each; how often they run is known only at run time", p.report.Before.BodyMACs)
+	}
+	for _, why := range p.plan.Inexact {
+		p.note("inexact: %s", why)
+	}
+}
+
+func (p *pruning) verify(ctx context.Context) error {
+	if p.opt.Verify == VerifyLoad {
+		p.report.Verification = Verification{Mode: VerifyLoad, Status: "passed",
+			Summary: "the output was loaded again and its shapes are those that were worked out; it was not run"}
+		return nil
+	}
+	twin, err := rewrite.MaskedTwin(p.model, p.plan)
+	if err != nil {
+		return &VerifyError{Msg: fmt.Sprintf("verification could not run, nothing was written: the masked original can not be made: %v", err), Err: err}
+	}
+	opt := p.opt.Compare
+	opt.Shapes = p.opt.InputShapes
+	p.report.Verification, err = compare(ctx, twin, p.pruned, p.plan, opt)
+	return err
+}
+
+func (p *pruning) save(context.Context) error {
+	if p.opt.PlanOut != "" {
+		if err := writePlan(p.opt.PlanOut, p.plan); err != nil {
+			return err
+		}
+		p.report.PlanOut = p.opt.PlanOut
+	}
+	if err := p.pruned.Save(p.out); err != nil {
+		if p.opt.PlanOut != "" {
+			os.Remove(p.opt.PlanOut)
+		}
+		return fmt.Errorf("the output was not written: %w", err)
+	}
+	p.report.Output = p.out
+	return nil
+}
+
+// reload reads the file that was written, and checks it as the model in memory was checked.
+func (p *pruning) reload(context.Context) error {
+	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
+		return err // what went into a stream can not be read again
+	}
+	fail := func(err error) error {
+		os.Remove(p.out)
+		return &VerifyError{Msg: fmt.Sprintf("%s: what was written can not be used, and was removed: %v", p.out, err), Err: err}
+	}
+	m, err := onnxio.Open(p.out)
+	if err != nil {
+		return fail(err)
+	}
+	defer m.Close()
+	if _, err := checkShapes(p.network, p.plan, m); err != nil {
+		return fail(err)
+	}
+	return nil
+}

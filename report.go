@@ -1,0 +1,129 @@
+package onnxprune
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"onnxprune/analysis/cost"
+	"onnxprune/analysis/plan"
+	"onnxprune/analysis/selection"
+	"onnxprune/onnxio"
+	"onnxprune/runtime/verify"
+)
+
+// Report says what a prune did. Its JSON form is what --json prints; docs/json.md describes it.
+type Report struct {
+	Tool         string       `json:"tool"` // "onnxprune 0.1.0"
+	Input        string       `json:"input"`
+	Output       string       `json:"output,omitempty"` // "" where nothing was written
+	DryRun       bool         `json:"dry_run"`
+	Request      plan.Request `json:"request"`
+	Plan         string       `json:"plan,omitempty"`     // the plan file that was replayed
+	PlanOut      string       `json:"plan_out,omitempty"` // the plan file that was written
+	Cuts         []plan.Cut   `json:"cuts"`
+	Left         []Left       `json:"left,omitempty"`
+	InputShapes  []InputShape `json:"input_shapes"` // at which MACs are counted
+	Before       Cost         `json:"before"`
+	After        Cost         `json:"after"`
+	Verification Verification `json:"verification"`
+	Stages       []Stage      `json:"stages"`
+	Notes        []string     `json:"notes,omitempty"`
+}
+
+// Left counts the weights that a pattern matched and that can not be pruned.
+type Left struct {
+	Pattern string   `json:"pattern"`
+	Matched int      `json:"matched"`
+	Taken   int      `json:"taken"`
+	Reasons []Reason `json:"reasons"`
+}
+
+// Reason is why weights can not be pruned, and how many of them.
+type Reason struct {
+	Text  string `json:"text"`
+	Count int    `json:"count"`
+}
+
+// Cost is what a model costs: multiply-accumulates by kind of layer, parameters, bytes.
+type Cost struct {
+	MACs              int64 `json:"macs"` // the sum of the next three
+	ConvMACs          int64 `json:"conv_macs"`
+	ConvTransposeMACs int64 `json:"conv_transpose_macs"`
+	LinearMACs        int64 `json:"linear_macs"`
+	BodyMACs          int64 `json:"body_macs"`   // of one pass of every control-flow body, in none of the others
+	OpenLayers        int   `json:"open_layers"` // layers with an extent that only a run knows: it counts as 1
+	Params            int64 `json:"params"`
+	ParamTensors      int   `json:"param_tensors"`
+	WeightBytes       int64 `json:"weight_bytes"`
+	FileBytes         int64 `json:"file_bytes"` // of the model with its external data
+}
+
+// Stage is one step of the work, and how long it took.
+type Stage struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// The modes of verification.
+const (
+	VerifyMasked = "masked" // run the pruned model against the masked original
+	VerifyLoad   = "load"   // load what was written, and check its shapes
+	VerifyOff    = "off"
+)
+
+// Verification says how far the result was proven.
+type Verification struct {
+	Mode       string         `json:"mode"`
+	Status     string         `json:"status"` // "passed", "not verified"
+	Summary    string         `json:"summary"`
+	Comparison *verify.Report `json:"comparison,omitempty"`
+}
+
+func costs(c *cost.Report, m *onnxio.Model) Cost {
+	bytes := m.Size()
+	for _, t := range m.Tensors() {
+		if t.External != nil {
+			bytes += t.Size()
+		}
+	}
+	return Cost{MACs: c.MACs(), ConvMACs: c.ConvMACs, ConvTransposeMACs: c.TransposeMACs, LinearMACs: c.LinearMACs, BodyMACs: c.BodyMACs,
+		OpenLayers: c.Open, Params: c.Params, ParamTensors: c.ParamTensors, WeightBytes: c.WeightBytes, FileBytes: bytes}
+}
+
+func leftOf(list []selection.Left) []Left {
+	var out []Left
+	for _, l := range list {
+		e := Left{Pattern: l.Pattern, Matched: l.Matched, Taken: l.Taken, Reasons: []Reason{}}
+		for text, n := range l.Reasons {
+			e.Reasons = append(e.Reasons, Reason{text, n})
+		}
+		byCount(e.Reasons)
+		out = append(out, e)
+	}
+	return out
+}
+
+// byCount puts the most frequent reason first.
+func byCount(rs []Reason) {
+	slices.SortFunc(rs, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Text, b.Text)) })
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// clock times stages.
+type clock struct {
+	stages []Stage
+	begin  func(string)
+}
+
+func (c *clock) run(name string, f func() error) error {
+	if c.begin != nil {
+		c.begin(name)
+	}
+	start := time.Now()
+	err := f()
+	c.stages = append(c.stages, Stage{name, time.Since(start).Seconds()})
+	return err
+}
