@@ -2,6 +2,7 @@ package onnxprune
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -103,7 +104,7 @@ func (n *Network) explainParam(name string, p *channels.Param) (*Explanation, er
 	for i, node := range p.Nodes {
 		layers[i] = node.Title()
 	}
-	e := &Explanation{Name: name, Is: fmt.Sprintf("weight %s%v of %s", n.Shapes.Of(p.Value).Elem, p.Shape, strings.Join(layers, ", "))}
+	e := &Explanation{Name: name, Is: fmt.Sprintf("weight %s%s of %s", n.Shapes.Of(p.Value).Elem, dims(p.Shape), strings.Join(layers, ", "))}
 	ax := n.axis(p.Axis, "output channels", p.IDs)
 	if len(p.IDs) == 0 && p.Reason != nil {
 		ax.Pins = []Reason{{p.Reason.Text, int(p.Out)}}
@@ -121,7 +122,7 @@ func (n *Network) explainParam(name string, p *channels.Param) (*Explanation, er
 
 // explainConstant explains a vector or another constant: axis by axis.
 func (n *Network) explainConstant(v *graph.Value) (*Explanation, error) {
-	e := &Explanation{Name: v.FullName(), Is: fmt.Sprintf("constant %s%v", v.Tensor.DataType, v.Tensor.Dims), Axes: []Axis{}}
+	e := &Explanation{Name: v.FullName(), Is: fmt.Sprintf("constant %s%s", v.Tensor.DataType, dims(v.Tensor.Dims)), Axes: []Axis{}}
 	root := n.roots()
 	var ids []atoms.ID
 	at := 0
@@ -245,42 +246,47 @@ func (n *Network) trial(e *Explanation, axis int, ids []atoms.ID) error {
 		if err != nil {
 			continue // it is the only channel of an axis: the next one may not be
 		}
-		e.Trial = describe(p)
-		e.Trial.Axis, e.Trial.Index, e.Trial.Plan = axis, i, p
+		e.Trial = n.describe(p)
+		e.Trial.Axis, e.Trial.Index = axis, i
 		return nil
 	}
 	return nil
 }
 
-func describe(p *plan.Plan) *Trial {
-	t := &Trial{Tensors: []Change{}}
-	for _, c := range p.Tensors {
-		after := append([]int64(nil), c.Shape...)
-		for axis, keep := range c.Keep {
-			after[axis] = int64(len(keep))
-		}
+// describe puts a plan into words.
+func (n *Network) describe(p *plan.Plan) *Trial {
+	t := &Trial{Tensors: []Change{}, Plan: p}
+	for _, c := range tensorCuts(p) {
 		what := c.Name
-		if len(c.Uses) > 0 {
-			what += " (a copy of it, for " + c.Uses[0].Node + ")"
+		if c.Copy {
+			what += " (a copy of it)"
 		}
-		t.Tensors = append(t.Tensors, Change{what, fmt.Sprint(c.Shape), fmt.Sprint(after)})
+		t.Tensors = append(t.Tensors, Change{what, dims(c.Before), dims(c.After)})
 	}
 	for _, o := range p.Operands {
-		c := Change{What: fmt.Sprintf("input %d of %s", o.Input, o.Node)}
-		if o.Whole != nil {
-			c.After = fmt.Sprint(o.Whole)
-		} else {
-			c.After = fmt.Sprintf("elements %v", o.Elements)
+		c := Change{What: fmt.Sprintf("input %d of %q", o.Input, o.Node), Before: n.content(o.Use), After: dims(o.Whole)}
+		if o.Whole == nil {
+			c.After = c.Before
+			for _, k := range slices.Sorted(maps.Keys(o.Elements)) {
+				c.After += fmt.Sprintf(", element %d becomes %d", k, o.Elements[k])
+			}
 		}
 		t.Operands = append(t.Operands, c)
 	}
 	for _, a := range p.Attributes {
-		c := Change{What: fmt.Sprintf("attribute %s of %s", a.Name, a.Node), After: fmt.Sprint(a.Ints)}
+		c := Change{What: fmt.Sprintf("attribute %s of %q", a.Name, a.Node), After: dims(a.Ints)}
 		switch {
 		case a.Remove:
 			c.After = "removed"
 		case a.Int != nil:
 			c.After = fmt.Sprint(*a.Int)
+		}
+		if node := n.node(a.Node); node != nil {
+			if is, ok := node.Ints(a.Name); ok {
+				c.Before = dims(is)
+			} else if a.Int != nil {
+				c.Before = fmt.Sprint(node.Int(a.Name, 0))
+			}
 		}
 		t.Attributes = append(t.Attributes, c)
 	}
@@ -288,4 +294,31 @@ func describe(p *plan.Plan) *Trial {
 		t.Frozen = append(t.Frozen, f.Value)
 	}
 	return t
+}
+
+func (n *Network) node(path string) *graph.Node {
+	for _, node := range n.Graph.Nodes {
+		if node.Path == path {
+			return node
+		}
+	}
+	return nil
+}
+
+// content writes what is known of a small operand, "" for nothing.
+func (n *Network) content(u plan.Use) string {
+	node := n.node(u.Node)
+	if node == nil || node.Input(u.Input) == nil {
+		return ""
+	}
+	return dims(n.Shapes.Of(node.Input(u.Input)).Nums)
+}
+
+// dims writes a list as shapes are written: [512,1024,1,1].
+func dims[T any](list []T) string {
+	s := make([]string, len(list))
+	for i, d := range list {
+		s[i] = fmt.Sprint(d)
+	}
+	return "[" + strings.Join(s, ",") + "]"
 }

@@ -188,7 +188,7 @@ func (p *pruning) choose(context.Context) error {
 		}
 		p.plan = made
 	}
-	p.report.Cuts, p.report.Request = p.plan.Cuts, p.plan.Request
+	p.report.Cuts, p.report.Request, p.report.Tensors = p.plan.Cuts, p.plan.Request, tensorCuts(p.plan)
 	if p.report.Cuts == nil {
 		p.report.Cuts = []plan.Cut{}
 	}

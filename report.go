@@ -23,6 +23,7 @@ type Report struct {
 	Plan         string       `json:"plan,omitempty"`     // the plan file that was replayed
 	PlanOut      string       `json:"plan_out,omitempty"` // the plan file that was written
 	Cuts         []plan.Cut   `json:"cuts"`
+	Tensors      []TensorCut  `json:"tensors"` // every constant that lost slices
 	Left         []Left       `json:"left,omitempty"`
 	InputShapes  []InputShape `json:"input_shapes"` // at which MACs are counted
 	Before       Cost         `json:"before"`
@@ -30,6 +31,14 @@ type Report struct {
 	Verification Verification `json:"verification"`
 	Stages       []Stage      `json:"stages"`
 	Notes        []string     `json:"notes,omitempty"`
+}
+
+// TensorCut is a constant that lost slices.
+type TensorCut struct {
+	Name   string  `json:"name"`
+	Before []int64 `json:"before"` // its shape
+	After  []int64 `json:"after"`
+	Copy   bool    `json:"copy,omitempty"` // only some of its readers see the cut; they read a copy
 }
 
 // Left counts the weights that a pattern matched and that can not be pruned.
@@ -90,6 +99,20 @@ func costs(c *cost.Report, m *onnxio.Model) Cost {
 	}
 	return Cost{MACs: c.MACs(), ConvMACs: c.ConvMACs, ConvTransposeMACs: c.TransposeMACs, LinearMACs: c.LinearMACs, BodyMACs: c.BodyMACs,
 		OpenLayers: c.Open, Params: c.Params, ParamTensors: c.ParamTensors, WeightBytes: c.WeightBytes, FileBytes: bytes}
+}
+
+func tensorCuts(p *plan.Plan) []TensorCut {
+	out := []TensorCut{}
+	for _, t := range p.Tensors {
+		c := TensorCut{Name: t.Name, Before: shapeOf(t.Shape), After: shapeOf(t.Shape), Copy: len(t.Uses) > 0}
+		for axis, keep := range t.Keep {
+			if axis >= 0 && axis < len(c.After) { // a plan file may say anything
+				c.After[axis] = int64(len(keep))
+			}
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 func leftOf(list []selection.Left) []Left {

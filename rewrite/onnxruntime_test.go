@@ -169,21 +169,26 @@ func compare(t *testing.T, lib *onnxruntime.Library, path string, ratio float64,
 	t.Logf("%d classes removed, %.1f MB -> %.1f MB, worst difference %.2g of the range", len(c.Removed), float64(m.Size())/1e6, float64(pruned.Size())/1e6, worst)
 }
 
-// beforeSelection returns the values that flow into the first operators that select by value: boxes and scores.
+// beforeSelection returns the values that flow into the first operators that select by value: boxes, scores, and what is compared
+// with a threshold.
 func beforeSelection(g *graph.Graph) []*graph.Value {
 	behind := map[*graph.Value]bool{}
 	var out []*graph.Value
+	add := func(v *graph.Value) {
+		if v != nil && !v.Constant() && !v.Input && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
 	for _, n := range g.Main.Nodes {
 		after := false
 		for _, v := range append(slices.Clone(n.Inputs), n.Captures...) {
 			after = after || v != nil && behind[v]
 		}
-		selects := n.Op == "NonMaxSuppression" || n.Op == "TopK"
+		selects := slices.Contains([]string{"NonMaxSuppression", "TopK", "NonZero", "ArgMax"}, n.Op)
 		if selects && !after {
-			for _, v := range n.Inputs[:min(2, len(n.Inputs))] {
-				if v != nil && !v.Constant() && (n.Op != "TopK" || v == n.Inputs[0]) && !v.Input && !slices.Contains(out, v) {
-					out = append(out, v)
-				}
+			add(compared(n.Input(0)))
+			if n.Op == "NonMaxSuppression" {
+				add(n.Input(1))
 			}
 		}
 		for _, v := range n.Outputs {
@@ -193,6 +198,14 @@ func beforeSelection(g *graph.Graph) []*graph.Value {
 		}
 	}
 	return out
+}
+
+// compared follows truth values back to the number that was compared.
+func compared(v *graph.Value) *graph.Value {
+	for v != nil && v.Producer != nil && slices.Contains([]string{"Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Cast", "Not", "And", "Equal", "Reshape"}, v.Producer.Op) {
+		v = v.Producer.Inputs[0]
+	}
+	return v
 }
 
 // feed makes inputs: pictures for the usual shapes, and what certain models need.
@@ -229,7 +242,7 @@ func feed(name string, s *onnxruntime.Session) map[string]*onnxruntime.Tensor {
 				case in.Name == "input_mask":
 				case in.Name == "im_size" || in.Name == "im_info" || in.Name == "im_shape":
 					vs[i] = 320
-				case strings.HasPrefix(name, "fns_candy"):
+				case strings.HasPrefix(name, "fns_candy"), strings.HasPrefix(name, "yolox"):
 					vs[i] = r.Float32() * 255
 				default:
 					vs[i] = r.Float32()

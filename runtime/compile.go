@@ -30,6 +30,7 @@ type compiler struct {
 	problems  []Unsupported
 	folding   *memory
 	folded    int64 // bytes that folding made
+	wide      map[*value.Tensor]*value.Tensor
 	decoded   map[*onnxio.Function]*graph
 }
 
@@ -41,7 +42,7 @@ var errReported = errors.New("a node below can not be compiled")
 func newCompiler(m *onnxio.Model, o Options) *compiler {
 	c := &compiler{model: m, options: o, functions: map[functionKey]*onnxio.Function{},
 		weights: map[*onnxio.Tensor]*value.Tensor{}, sparse: map[*onnxio.SparseTensor]*value.Tensor{},
-		folding: &memory{}, decoded: map[*onnxio.Function]*graph{}}
+		folding: &memory{}, wide: map[*value.Tensor]*value.Tensor{}, decoded: map[*onnxio.Function]*graph{}}
 	for _, f := range m.Functions {
 		c.functions[functionKey{f.Domain, f.Name, f.Overload}] = f
 	}
@@ -301,18 +302,8 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 		return errors.New("the model imports no opset of the default domain")
 	}
 	st := &step{op: n.op, domain: n.domain, path: path, own: len(refs), version: n.version, attrs: attrs}
-	on := ops.NewNode(n.domain, n.op, n.version, attrs)
-	on.Path = path
-	for _, r := range refs {
-		on.Inputs = append(on.Inputs, !r.absent())
-		t, _ := r.known.(*value.Tensor)
-		on.Constants = append(on.Constants, t)
-	}
-	for _, o := range n.outputs {
-		on.Outputs = append(on.Outputs, o != "")
-	}
 	var captured []int // slots of s.program, behind the node's own inputs
-	on.Compile = func(attribute string, g *onnxio.Graph) (ops.Body, error) {
+	compileBody := func(attribute string, g *onnxio.Graph) (ops.Body, error) {
 		b, err := c.body(s, g, path+"/"+attribute)
 		if err != nil {
 			return nil, err
@@ -330,7 +321,7 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 		return &body{b}, nil
 	}
 	var err error
-	if st.kernel, err = ops.Build(on); err != nil {
+	if st.kernel, err = buildKernel(n, path, refs, attrs, compileBody); err != nil {
 		return err
 	}
 	if out := c.fold(st, refs, len(n.outputs)); out != nil {
@@ -340,6 +331,15 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 			}
 		}
 		return nil
+	}
+	if n.domain == "" && wideOps[n.op] && (len(n.outputs) == 1 || n.op == "MaxPool") {
+		var widened bool
+		if st.half, widened = c.widenConstants(refs); widened {
+			if st.kernel, err = buildKernel(n, path, refs, attrs, compileBody); err != nil {
+				return err
+			}
+		}
+		st.wide = true
 	}
 	for _, r := range refs {
 		st.in = append(st.in, s.program.slotOf(r))
@@ -356,6 +356,21 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 	}
 	s.program.steps = append(s.program.steps, st)
 	return nil
+}
+
+// buildKernel asks package ops for a node's kernel.
+func buildKernel(n *node, path string, refs []ref, attrs []*onnxio.Attribute, body func(string, *onnxio.Graph) (ops.Body, error)) (ops.Kernel, error) {
+	on := ops.NewNode(n.domain, n.op, n.version, attrs)
+	on.Path, on.Compile = path, body
+	for _, r := range refs {
+		on.Inputs = append(on.Inputs, !r.absent())
+		t, _ := r.known.(*value.Tensor)
+		on.Constants = append(on.Constants, t)
+	}
+	for _, o := range n.outputs {
+		on.Outputs = append(on.Outputs, o != "")
+	}
+	return ops.Build(on)
 }
 
 // body compiles the graph of a control-flow attribute.

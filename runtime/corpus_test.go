@@ -50,7 +50,7 @@ func TestCorpusModelsEqualONNXRuntime(t *testing.T) {
 	library := oracle(t)
 	for _, file := range corpusModels(t) {
 		name := filepath.Base(file)
-		if slices.Contains(dynamic, name) {
+		if unsteady[name] != "" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -181,16 +181,19 @@ func oracleOutputs(t testing.TB, library *onnxruntime.Library, file string, in m
 	return want
 }
 
-// dynamic lists models that quantise by the range of what they see: a last bit that differs in a Sigmoid moves a value by a
-// whole step of 1/255 of the range, and what comes after by more. From end to end they can not agree; they
-// are compared node by node, each on what ONNX Runtime gave for its inputs.
-var dynamic = []string{"yolov8n_int8.onnx", "deimv2_atto_int8.onnx"}
+// unsteady lists models whose last bits grow on the way, so that ONNX Runtime does not agree with itself when its level of
+// optimisation changes. They are compared node by node, each on what ONNX Runtime gave for its inputs.
+var unsteady = map[string]string{
+	"yolov8n_int8.onnx":     "quantises by the range of what it sees: one last bit moves a value by 1/255 of the range",
+	"deimv2_atto_int8.onnx": "quantises by the range of what it sees: one last bit moves a value by 1/255 of the range",
+	"fp16.onnx":             "float16: ONNX Runtime's levels of optimisation differ by 7e-3 of the range",
+}
 
-func TestDynamicallyQuantisedModelsEqualONNXRuntimeNodeByNode(t *testing.T) {
+func TestUnsteadyModelsEqualONNXRuntimeNodeByNode(t *testing.T) {
 	library := oracle(t)
 	for _, file := range corpusModels(t) {
 		name := filepath.Base(file)
-		if !slices.Contains(dynamic, name) {
+		if unsteady[name] == "" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"onnxprune/onnxio"
 	"onnxprune/runtime/ops"
 	"onnxprune/runtime/value"
 )
@@ -28,6 +29,9 @@ type handle struct {
 	tuple   []*handle   // the outputs of a step that has several
 
 	constant bool // stays from run to run
+
+	wide *value.Tensor   // a float16 or bfloat16 value before it is rounded; value may then be nil
+	half onnxio.DataType // its type
 }
 
 // set puts a value, one reader of whose memory the caller gives to the handle.
@@ -44,10 +48,19 @@ func (h *handle) read() {
 	if h.constant {
 		return
 	}
-	if h.readers--; h.readers == 0 && h.value != nil {
-		v := h.value
+	if h.readers--; h.readers == 0 {
+		h.drop()
+	}
+}
+
+func (h *handle) drop() {
+	if v := h.value; v != nil {
 		h.value = nil
 		value.Release(v)
+	}
+	if w := h.wide; w != nil {
+		h.wide = nil
+		value.Release(w)
 	}
 }
 
@@ -89,7 +102,10 @@ func (f *frame) load(slot int, v value.Value) {
 func (f *frame) take() ([]value.Value, error) {
 	out := make([]value.Value, len(f.program.outputs))
 	for i, o := range f.program.outputs {
-		v := f.handles[o.slot].value
+		v, err := f.rounded(&f.handles[o.slot])
+		if err != nil {
+			return out, err
+		}
 		if v == nil {
 			return out, fmt.Errorf("output %q has no value", o.name)
 		}
@@ -108,9 +124,7 @@ func (f *frame) close() {
 		if h.constant {
 			continue
 		}
-		if h.value != nil {
-			value.Release(h.value)
-		}
+		h.drop()
 		*h = handle{}
 	}
 	clear(f.in)
@@ -124,10 +138,14 @@ func (f *frame) step(s *step, in []*handle) error {
 		return &NodeError{Path: s.path, Op: qualified(s.domain, s.op), Err: err}
 	}
 	f.in = f.in[:0]
-	for _, h := range in {
-		var v value.Value
-		if h != nil {
-			v = h.value
+	half := s.half // of the first input
+	for i, h := range in {
+		v, t, err := f.input(s, h)
+		if err != nil {
+			return s.at(err, f.in)
+		}
+		if i == 0 && t != onnxio.Undefined {
+			half = t
 		}
 		f.in = append(f.in, v)
 	}
@@ -135,11 +153,13 @@ func (f *frame) step(s *step, in []*handle) error {
 	if err == nil {
 		err = s.check(out)
 	}
+	if err == nil {
+		err = f.store(s, out, half)
+	}
 	if err != nil {
 		f.arena.end()
 		return s.at(err, f.in)
 	}
-	f.store(s, out)
 	for _, h := range in {
 		if h != nil {
 			h.read()
@@ -198,8 +218,9 @@ func (s *step) check(out []value.Value) error {
 	return nil
 }
 
-// store settles who holds the outputs' memory and puts them into their handles.
-func (f *frame) store(s *step, out []value.Value) {
+// store settles who holds the outputs' memory and puts them into their handles. half is the 16-bit type that
+// the first output stands for, if it does.
+func (f *frame) store(s *step, out []value.Value, half onnxio.DataType) error {
 	for i, slot := range s.out {
 		if slot >= 0 {
 			f.arena.hand(out[i])
@@ -211,11 +232,24 @@ func (f *frame) store(s *step, out []value.Value) {
 		if slot < 0 {
 			continue
 		}
-		if observe != nil {
-			observe(s.names[i], out[i])
+		h := &f.handles[slot]
+		if t, ok := out[i].(*value.Tensor); ok && i == 0 && half != onnxio.Undefined && t.Type == onnxio.Float {
+			h.value, h.wide, h.half, h.readers = nil, t, half, f.program.readers[slot]
+		} else {
+			h.value, h.readers = out[i], f.program.readers[slot]
 		}
-		f.handles[slot].set(out[i], f.program.readers[slot])
+		if observe != nil {
+			v, err := f.rounded(h)
+			if err != nil {
+				return err
+			}
+			observe(s.names[i], v)
+		}
+		if h.readers == 0 {
+			h.drop()
+		}
 	}
+	return nil
 }
 
 // context makes what the operators of a run share.

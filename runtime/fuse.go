@@ -261,7 +261,8 @@ func (f *fuser) activation(s *step) (params []float32, ok bool) {
 
 // build makes the fused step.
 func (f *fuser) build(c *chain) (*step, error) {
-	s := &step{op: c.conv.op, path: c.conv.path, version: c.conv.version, attrs: c.conv.attrs, out: []int{c.out}, names: c.taken[len(c.taken)-1].names}
+	s := &step{op: c.conv.op, path: c.conv.path, version: c.conv.version, attrs: c.conv.attrs, wide: true,
+		out: []int{c.out}, names: c.taken[len(c.taken)-1].names}
 	for _, t := range c.taken {
 		s.op += "+" + t.op
 	}

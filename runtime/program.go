@@ -53,6 +53,8 @@ type step struct {
 	bodies           []*program
 	version          int // of the opset
 	attrs            []*onnxio.Attribute
+	wide             bool            // computes 16-bit floats in float32, see half.go
+	half             onnxio.DataType // of the first input, where that is a widened constant
 
 	calls, total, self atomic.Int64 // profile; times in nanoseconds
 }

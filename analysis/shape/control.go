@@ -266,7 +266,7 @@ func loop(c *call) error {
 		if k < carried {
 			in := inputs[2+k]
 			if in.Kind == onnxio.KindUnknown {
-				in = body
+				in = Info{Kind: body.Kind, Elem: body.Elem}
 			}
 			c.outInfo(k, c.escape(in, v, 0))
 			continue

@@ -92,32 +92,29 @@ func groups(c *cli.Context, t *terminal) error {
 			Groups []onnxprune.Group `json:"groups"`
 		}{args[0], gs})
 	}
-	left, byReason := 0, map[string]int{}
-	var order []string
+	free, all := 0, c.Bool("all")
+	var pinned []string // reasons of groups that hold the output channels of a weight
+	count := map[string]int{}
 	for _, g := range gs {
-		if g.Prunable || c.Bool("all") {
+		if g.Prunable {
+			free++
+		}
+		if g.Prunable || all {
 			t.group(g)
-			continue
-		}
-		left++
-		if byReason[g.Reason]++; byReason[g.Reason] == 1 {
-			order = append(order, g.Reason)
-		}
-	}
-	t.printf("\n%d groups can be pruned, %d can not", len(gs)-left, left)
-	if c.Bool("all") {
-		free := 0
-		for _, g := range gs {
-			if g.Prunable {
-				free++
+		} else if g.Root != "" {
+			if count[g.Reason]++; count[g.Reason] == 1 {
+				pinned = append(pinned, g.Reason)
 			}
 		}
-		t.printf("\r%d groups can be pruned, %d can not\n", free, len(gs)-free)
+	}
+	t.printf("\n%d groups can be pruned", free)
+	if all {
+		t.printf(", %d can not\n", len(gs)-free)
 		return nil
 	}
-	t.printf(" (--all shows them):\n")
-	for _, why := range order {
-		t.printf("  %4d  %s\n", byReason[why], why)
+	t.printf("; groups of output channels that can not (--all shows them, and what belongs to no weight's output):\n")
+	for _, why := range pinned {
+		t.printf("  %4d  %s\n", count[why], why)
 	}
 	return nil
 }
@@ -133,13 +130,13 @@ func (t *terminal) group(g onnxprune.Group) {
 	}
 	t.printf("\n%s\n", t.paint(head, text.Bold))
 	for i, m := range g.Members {
-		arrow := "=>"
+		mark := "=> "
 		if i == 0 && m.Tensor == g.Root {
-			arrow = "prune"
+			mark = ""
 		}
-		t.printf("  [%d] %-5s %s: %s, axis %d, %d of %d\n", i, arrow, m.Role, m.Tensor, m.Axis, m.Slices, m.Of)
+		t.printf("  %4s %s%s: %s, axis %d, %d of %d\n", fmt.Sprintf("[%d]", i), mark, m.Role, m.Tensor, m.Axis, m.Slices, m.Of)
 	}
 	for _, n := range g.Through {
-		t.printf("      through %s\n", n)
+		t.printf("       through %s\n", n)
 	}
 }

@@ -85,19 +85,22 @@ func seconds(s float64) string {
 // cuts prints a row for every cut.
 func (t *terminal) cuts(r *onnxprune.Report) {
 	t.title("Pruned " + r.Input)
+	shape := map[string]string{}
+	for _, c := range r.Tensors {
+		shape[c.Name] = dims(c.Before) + " -> " + dims(c.After)
+	}
 	var rows [][]string
 	for _, c := range r.Cuts {
-		with := list(c.Coupled, 3)
-		if with == "" {
-			with = "-"
+		with := "-"
+		if len(c.Coupled) > 0 {
+			with = list(c.Coupled, 3)
 		}
-		name := c.Param
-		if len(c.Also) > 0 {
-			name += " (and " + list(c.Also, 2) + ")"
-		}
-		rows = append(rows, []string{name, fmt.Sprint(c.Ratio), fmt.Sprint(c.Before), fmt.Sprint(c.After), with})
+		rows = append(rows, []string{c.Param, fmt.Sprint(c.Ratio), fmt.Sprintf("%d -> %d", c.Before, c.After), shape[c.Param], with})
 	}
-	t.table([]column{{"parameter", false}, {"ratio", true}, {"before", true}, {"after", true}, {"coupled with", false}}, rows)
+	t.table([]column{{"parameter", false}, {"ratio", true}, {"channels", true}, {"shape, other cuts included", false}, {"coupled with", false}}, rows)
+	if n := len(r.Tensors) - len(r.Cuts); n > 0 {
+		t.printf("and %d other tensors that follow: vectors of the same channels, and the weights that read them\n", n)
+	}
 	for _, l := range r.Left {
 		t.printf("Pattern %q: %d of %d matching parameters pruned", l.Pattern, l.Taken, l.Matched)
 		if l.Taken == l.Matched {

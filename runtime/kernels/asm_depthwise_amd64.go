@@ -28,8 +28,3 @@ func depthwiseAVX2(y *float32, x *float32, count int, yStep int, xStep int, taps
 //
 //go:noescape
 func maximaAVX2(y *float32, x *float32, count int, yStep int, xStep int, taps *int, weights *float32, tapCount int, bias float32, lo float32, hi float32, mask uint32)
-
-// splitPairsAVX2 puts 16 elements of src, vectors > 0 times, in turn into even and odd.
-//
-//go:noescape
-func splitPairsAVX2(even *float32, odd *float32, src *float32, vectors int)

@@ -500,28 +500,3 @@ tap1:
 done1:
 	VZEROUPPER
 	RET
-
-// func splitPairsAVX2(even *float32, odd *float32, src *float32, vectors int)
-// Requires: AVX, AVX2
-TEXT ·splitPairsAVX2(SB), NOSPLIT, $0-32
-	MOVQ even+0(FP), AX
-	MOVQ odd+8(FP), CX
-	MOVQ src+16(FP), DX
-	MOVQ vectors+24(FP), BX
-
-next:
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	VSHUFPS $0x88, Y1, Y0, Y2
-	VPERMPD $0xd8, Y2, Y2
-	VMOVUPS Y2, (AX)
-	ADDQ    $0x20, AX
-	VSHUFPS $0xdd, Y1, Y0, Y2
-	VPERMPD $0xd8, Y2, Y2
-	VMOVUPS Y2, (CX)
-	ADDQ    $0x20, CX
-	ADDQ    $0x40, DX
-	DECQ    BX
-	JNE     next
-	VZEROUPPER
-	RET

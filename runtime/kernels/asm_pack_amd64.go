@@ -5,20 +5,35 @@
 
 package kernels
 
-// packLanes copies count > 0 vectors of 16 lanes. Lanes not in load become zero,
-// lanes not in store are left alone. Lane 0 is read lead bytes before src, which is the first that load has;
-// steps are in bytes.
+// packLanesAVX512 copies count > 0 vectors. Lanes not in load become zero, lanes not
+// in store are left alone. Lane 0 is read lead bytes before src, which is the first that load has; steps
+// are in bytes.
 //
 //go:noescape
-func packLanes(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+func packLanesAVX512(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
 
-// packEvenLanes copies count > 0 vectors of 16 lanes. Lanes not in load become zero,
-// lanes not in store are left alone. Lane 0 is read lead bytes before src, which is the first that load has;
-// steps are in bytes.
+// packEvenLanesAVX512 copies count > 0 vectors. Lanes not in load become zero, lanes not
+// in store are left alone. Lane 0 is read lead bytes before src, which is the first that load has; steps
+// are in bytes.
 // Lanes are read two elements apart.
 //
 //go:noescape
-func packEvenLanes(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+func packEvenLanesAVX512(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+
+// packLanesAVX2 copies count > 0 vectors. Lanes not in load become zero, lanes not
+// in store are left alone. Lane 0 is read lead bytes before src, which is the first that load has; steps
+// are in bytes.
+//
+//go:noescape
+func packLanesAVX2(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+
+// packEvenLanesAVX2 copies count > 0 vectors. Lanes not in load become zero, lanes not
+// in store are left alone. Lane 0 is read lead bytes before src, which is the first that load has; steps
+// are in bytes.
+// Lanes are read two elements apart.
+//
+//go:noescape
+func packEvenLanesAVX2(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
 
 // transposeFoursAVX transposes four rows of src, 4*blocks > 0 elements long, to rows of four. Steps are
 // in bytes.

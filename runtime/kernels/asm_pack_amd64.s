@@ -5,9 +5,45 @@
 
 #include "textflag.h"
 
-// func packLanes(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+DATA evenLanes<>+0(SB)/4, $0x00000000
+DATA evenLanes<>+4(SB)/4, $0x00000002
+DATA evenLanes<>+8(SB)/4, $0x00000004
+DATA evenLanes<>+12(SB)/4, $0x00000006
+DATA evenLanes<>+16(SB)/4, $0x00000008
+DATA evenLanes<>+20(SB)/4, $0x0000000a
+DATA evenLanes<>+24(SB)/4, $0x0000000c
+DATA evenLanes<>+28(SB)/4, $0x0000000e
+DATA evenLanes<>+32(SB)/4, $0x00000010
+DATA evenLanes<>+36(SB)/4, $0x00000012
+DATA evenLanes<>+40(SB)/4, $0x00000014
+DATA evenLanes<>+44(SB)/4, $0x00000016
+DATA evenLanes<>+48(SB)/4, $0x00000018
+DATA evenLanes<>+52(SB)/4, $0x0000001a
+DATA evenLanes<>+56(SB)/4, $0x0000001c
+DATA evenLanes<>+60(SB)/4, $0x0000001e
+GLOBL evenLanes<>(SB), RODATA|NOPTR, $64
+
+DATA laneBits<>+0(SB)/4, $0x00000001
+DATA laneBits<>+4(SB)/4, $0x00000002
+DATA laneBits<>+8(SB)/4, $0x00000004
+DATA laneBits<>+12(SB)/4, $0x00000008
+DATA laneBits<>+16(SB)/4, $0x00000010
+DATA laneBits<>+20(SB)/4, $0x00000020
+DATA laneBits<>+24(SB)/4, $0x00000040
+DATA laneBits<>+28(SB)/4, $0x00000080
+DATA laneBits<>+32(SB)/4, $0x00000100
+DATA laneBits<>+36(SB)/4, $0x00000200
+DATA laneBits<>+40(SB)/4, $0x00000400
+DATA laneBits<>+44(SB)/4, $0x00000800
+DATA laneBits<>+48(SB)/4, $0x00001000
+DATA laneBits<>+52(SB)/4, $0x00002000
+DATA laneBits<>+56(SB)/4, $0x00004000
+DATA laneBits<>+60(SB)/4, $0x00008000
+GLOBL laneBits<>(SB), RODATA|NOPTR, $64
+
+// func packLanesAVX512(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
 // Requires: AVX, AVX512F
-TEXT ·packLanes(SB), NOSPLIT, $0-56
+TEXT ·packLanesAVX512(SB), NOSPLIT, $0-56
 	MOVL  load+48(FP), AX
 	KMOVW AX, K1
 	MOVQ  dst+0(FP), AX
@@ -30,34 +66,16 @@ next:
 	VZEROUPPER
 	RET
 
-DATA evenLanes<>+0(SB)/4, $0x00000000
-DATA evenLanes<>+4(SB)/4, $0x00000002
-DATA evenLanes<>+8(SB)/4, $0x00000004
-DATA evenLanes<>+12(SB)/4, $0x00000006
-DATA evenLanes<>+16(SB)/4, $0x00000008
-DATA evenLanes<>+20(SB)/4, $0x0000000a
-DATA evenLanes<>+24(SB)/4, $0x0000000c
-DATA evenLanes<>+28(SB)/4, $0x0000000e
-DATA evenLanes<>+32(SB)/4, $0x00000010
-DATA evenLanes<>+36(SB)/4, $0x00000012
-DATA evenLanes<>+40(SB)/4, $0x00000014
-DATA evenLanes<>+44(SB)/4, $0x00000016
-DATA evenLanes<>+48(SB)/4, $0x00000018
-DATA evenLanes<>+52(SB)/4, $0x0000001a
-DATA evenLanes<>+56(SB)/4, $0x0000001c
-DATA evenLanes<>+60(SB)/4, $0x0000001e
-GLOBL evenLanes<>(SB), RODATA|NOPTR, $64
-
-// func packEvenLanes(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+// func packEvenLanesAVX512(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·packEvenLanes(SB), NOSPLIT, $0-56
+TEXT ·packEvenLanesAVX512(SB), NOSPLIT, $0-56
 	MOVL    load+48(FP), AX
 	MOVL    $0x55555555, CX
 	PDEPL   CX, AX, AX
 	KMOVW   AX, K1
 	SHRL    $0x10, AX
 	KMOVW   AX, K2
-	VMOVUPS evenLanes<>+0(SB), Z0
+	VMOVUPS evenLanes<>+0(SB), Z2
 	MOVQ    dst+0(FP), AX
 	MOVQ    src+8(FP), CX
 	MOVQ    count+24(FP), DX
@@ -69,14 +87,98 @@ TEXT ·packEvenLanes(SB), NOSPLIT, $0-56
 	KMOVW   DI, K3
 
 next:
-	VMOVUPS.Z (CX), K1, Z1
-	VMOVUPS.Z 64(CX), K2, Z2
-	VPERMT2PS Z2, Z0, Z1
-	VMOVUPS   Z1, K3, (AX)
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z 64(CX), K2, Z1
+	VPERMT2PS Z1, Z2, Z0
+	VMOVUPS   Z0, K3, (AX)
 	ADDQ      BX, CX
 	ADDQ      SI, AX
 	DECQ      DX
 	JNE       next
+	VZEROUPPER
+	RET
+
+// func packLanesAVX2(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+// Requires: AVX, AVX2
+TEXT ·packLanesAVX2(SB), NOSPLIT, $0-56
+	MOVL         load+48(FP), AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPAND        laneBits<>+0(SB), Y0, Y0
+	VPCMPEQD     laneBits<>+0(SB), Y0, Y0
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         count+24(FP), DX
+	MOVQ         srcStep+32(FP), BX
+	MOVQ         dstStep+40(FP), SI
+	MOVQ         lead+16(FP), DI
+	SUBQ         DI, CX
+	MOVL         store+52(FP), DI
+	NOTL         DI
+	VMOVD        DI, X1
+	VPBROADCASTD X1, Y2
+	VPAND        laneBits<>+0(SB), Y2, Y2
+	VPCMPEQD     laneBits<>+0(SB), Y2, Y2
+	VPCMPEQD     Y4, Y4, Y4
+	VPXOR        Y2, Y4, Y4
+
+next:
+	VMASKMOVPS (CX), Y0, Y1
+	VPAND      (AX), Y2, Y3
+	VPAND      Y1, Y4, Y1
+	VPOR       Y3, Y1, Y1
+	VMOVUPS    Y1, (AX)
+	ADDQ       BX, CX
+	ADDQ       SI, AX
+	DECQ       DX
+	JNE        next
+	VZEROUPPER
+	RET
+
+// func packEvenLanesAVX2(dst *float32, src *float32, lead int, count int, srcStep int, dstStep int, load uint32, store uint32)
+// Requires: AVX, AVX2, BMI2
+TEXT ·packEvenLanesAVX2(SB), NOSPLIT, $0-56
+	MOVL         load+48(FP), AX
+	MOVL         $0x55555555, CX
+	PDEPL        CX, AX, AX
+	VMOVD        AX, X0
+	VPBROADCASTD X0, Y0
+	VPAND        laneBits<>+0(SB), Y0, Y0
+	VPCMPEQD     laneBits<>+0(SB), Y0, Y0
+	SHRL         $0x08, AX
+	VMOVD        AX, X1
+	VPBROADCASTD X1, Y1
+	VPAND        laneBits<>+0(SB), Y1, Y1
+	VPCMPEQD     laneBits<>+0(SB), Y1, Y1
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         count+24(FP), DX
+	MOVQ         srcStep+32(FP), BX
+	MOVQ         dstStep+40(FP), SI
+	MOVQ         lead+16(FP), DI
+	SUBQ         DI, CX
+	MOVL         store+52(FP), DI
+	NOTL         DI
+	VMOVD        DI, X2
+	VPBROADCASTD X2, Y4
+	VPAND        laneBits<>+0(SB), Y4, Y4
+	VPCMPEQD     laneBits<>+0(SB), Y4, Y4
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y4, Y5, Y5
+
+next:
+	VMASKMOVPS (CX), Y0, Y2
+	VMASKMOVPS 32(CX), Y1, Y3
+	VSHUFPS    $0x88, Y3, Y2, Y2
+	VPERMPD    $0xd8, Y2, Y2
+	VPAND      (AX), Y4, Y3
+	VPAND      Y2, Y5, Y2
+	VPOR       Y3, Y2, Y2
+	VMOVUPS    Y2, (AX)
+	ADDQ       BX, CX
+	ADDQ       SI, AX
+	DECQ       DX
+	JNE        next
 	VZEROUPPER
 	RET
 

@@ -40,3 +40,15 @@ func splitFoursAVX512(dst *float32, src *float32, lead int, planeStep int, load 
 //
 //go:noescape
 func joinFoursAVX512(dst *float32, src *float32, planeStep int, store uint64)
+
+// splitFoursAVX2 puts 32 elements in turn into four planes, planeStep bytes apart. Elements not in
+// load are zero, lanes not in store are left alone. Element 0 is lead bytes before src.
+//
+//go:noescape
+func splitFoursAVX2(dst *float32, src *float32, lead int, planeStep int, load uint64, store uint32)
+
+// joinFoursAVX2 takes 32 elements in turn from four planes, planeStep bytes apart. store is left
+// aside.
+//
+//go:noescape
+func joinFoursAVX2(dst *float32, src *float32, planeStep int, store uint64)

@@ -1679,58 +1679,6 @@ DATA oddOfTwo<>+56(SB)/4, $0x0000001d
 DATA oddOfTwo<>+60(SB)/4, $0x0000001f
 GLOBL oddOfTwo<>(SB), RODATA|NOPTR, $64
 
-// func splitFoursAVX512(dst *float32, src *float32, lead int, planeStep int, load uint64, store uint32)
-// Requires: AVX, AVX512F
-TEXT ·splitFoursAVX512(SB), NOSPLIT, $0-44
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      planeStep+24(FP), DX
-	MOVQ      lead+16(FP), BX
-	SUBQ      BX, CX
-	MOVQ      load+32(FP), BX
-	MOVL      store+40(FP), SI
-	KMOVW     SI, K1
-	VMOVUPS   evenOfTwo<>+0(SB), Z0
-	VMOVUPS   oddOfTwo<>+0(SB), Z1
-	KMOVW     BX, K2
-	VMOVUPS.Z (CX), K2, Z2
-	SHRQ      $0x10, BX
-	KMOVW     BX, K2
-	VMOVUPS.Z 64(CX), K2, Z3
-	SHRQ      $0x10, BX
-	KMOVW     BX, K2
-	VMOVUPS.Z 128(CX), K2, Z4
-	SHRQ      $0x10, BX
-	KMOVW     BX, K2
-	VMOVUPS.Z 192(CX), K2, Z5
-	SHRQ      $0x10, BX
-	VMOVAPS   Z2, Z6
-	VPERMT2PS Z3, Z0, Z6
-	VMOVAPS   Z4, Z7
-	VPERMT2PS Z5, Z0, Z7
-	VMOVAPS   Z2, Z2
-	VPERMT2PS Z3, Z1, Z2
-	VMOVAPS   Z4, Z3
-	VPERMT2PS Z5, Z1, Z3
-	VMOVAPS   Z6, Z4
-	VPERMT2PS Z7, Z0, Z4
-	VMOVAPS   Z2, Z5
-	VPERMT2PS Z3, Z0, Z5
-	VMOVAPS   Z6, Z0
-	VPERMT2PS Z7, Z1, Z0
-	VMOVAPS   Z2, Z2
-	VPERMT2PS Z3, Z1, Z2
-	VMOVUPS   Z4, K1, (AX)
-	ADDQ      DX, AX
-	VMOVUPS   Z5, K1, (AX)
-	ADDQ      DX, AX
-	VMOVUPS   Z0, K1, (AX)
-	ADDQ      DX, AX
-	VMOVUPS   Z2, K1, (AX)
-	ADDQ      DX, AX
-	VZEROUPPER
-	RET
-
 DATA lowOfTwo<>+0(SB)/4, $0x00000000
 DATA lowOfTwo<>+4(SB)/4, $0x00000010
 DATA lowOfTwo<>+8(SB)/4, $0x00000001
@@ -1767,50 +1715,233 @@ DATA highOfTwo<>+56(SB)/4, $0x0000000f
 DATA highOfTwo<>+60(SB)/4, $0x0000001f
 GLOBL highOfTwo<>(SB), RODATA|NOPTR, $64
 
+DATA bitOfLane<>+0(SB)/4, $0x00000001
+DATA bitOfLane<>+4(SB)/4, $0x00000002
+DATA bitOfLane<>+8(SB)/4, $0x00000004
+DATA bitOfLane<>+12(SB)/4, $0x00000008
+DATA bitOfLane<>+16(SB)/4, $0x00000010
+DATA bitOfLane<>+20(SB)/4, $0x00000020
+DATA bitOfLane<>+24(SB)/4, $0x00000040
+DATA bitOfLane<>+28(SB)/4, $0x00000080
+DATA bitOfLane<>+32(SB)/4, $0x00000100
+DATA bitOfLane<>+36(SB)/4, $0x00000200
+DATA bitOfLane<>+40(SB)/4, $0x00000400
+DATA bitOfLane<>+44(SB)/4, $0x00000800
+DATA bitOfLane<>+48(SB)/4, $0x00001000
+DATA bitOfLane<>+52(SB)/4, $0x00002000
+DATA bitOfLane<>+56(SB)/4, $0x00004000
+DATA bitOfLane<>+60(SB)/4, $0x00008000
+GLOBL bitOfLane<>(SB), RODATA|NOPTR, $64
+
+// func splitFoursAVX512(dst *float32, src *float32, lead int, planeStep int, load uint64, store uint32)
+// Requires: AVX, AVX512F
+TEXT ·splitFoursAVX512(SB), NOSPLIT, $0-44
+	MOVQ      dst+0(FP), AX
+	MOVQ      src+8(FP), CX
+	MOVQ      planeStep+24(FP), DX
+	MOVQ      lead+16(FP), BX
+	SUBQ      BX, CX
+	MOVQ      load+32(FP), BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (CX), K1, Z0
+	SHRQ      $0x10, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z 64(CX), K1, Z1
+	SHRQ      $0x10, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z 128(CX), K1, Z2
+	SHRQ      $0x10, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z 192(CX), K1, Z3
+	SHRQ      $0x10, BX
+	VMOVUPS   evenOfTwo<>+0(SB), Z4
+	VMOVUPS   oddOfTwo<>+0(SB), Z5
+	VMOVAPS   Z0, Z6
+	VPERMT2PS Z1, Z4, Z6
+	VMOVAPS   Z0, Z0
+	VPERMT2PS Z1, Z5, Z0
+	VMOVAPS   Z2, Z1
+	VPERMT2PS Z3, Z4, Z1
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z3, Z5, Z2
+	MOVL      store+40(FP), CX
+	KMOVW     CX, K1
+	VMOVAPS   Z6, Z3
+	VPERMT2PS Z1, Z4, Z3
+	VMOVAPS   Z0, Z7
+	VPERMT2PS Z2, Z4, Z7
+	VMOVAPS   Z6, Z4
+	VPERMT2PS Z1, Z5, Z4
+	VMOVAPS   Z0, Z0
+	VPERMT2PS Z2, Z5, Z0
+	VMOVUPS   Z3, K1, (AX)
+	ADDQ      DX, AX
+	VMOVUPS   Z7, K1, (AX)
+	ADDQ      DX, AX
+	VMOVUPS   Z4, K1, (AX)
+	ADDQ      DX, AX
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      DX, AX
+	VZEROUPPER
+	RET
+
 // func joinFoursAVX512(dst *float32, src *float32, planeStep int, store uint64)
 // Requires: AVX, AVX512F
 TEXT ·joinFoursAVX512(SB), NOSPLIT, $0-32
 	MOVQ      dst+0(FP), AX
 	MOVQ      src+8(FP), CX
 	MOVQ      planeStep+16(FP), DX
-	MOVQ      store+24(FP), BX
-	VMOVUPS   lowOfTwo<>+0(SB), Z0
-	VMOVUPS   highOfTwo<>+0(SB), Z1
+	VMOVUPS   (CX), Z0
+	ADDQ      DX, CX
+	VMOVUPS   (CX), Z1
+	ADDQ      DX, CX
 	VMOVUPS   (CX), Z2
 	ADDQ      DX, CX
 	VMOVUPS   (CX), Z3
 	ADDQ      DX, CX
-	VMOVUPS   (CX), Z4
-	ADDQ      DX, CX
-	VMOVUPS   (CX), Z5
-	ADDQ      DX, CX
-	VMOVAPS   Z2, Z6
-	VPERMT2PS Z4, Z0, Z6
-	VMOVAPS   Z3, Z7
-	VPERMT2PS Z5, Z0, Z7
-	VMOVAPS   Z2, Z2
-	VPERMT2PS Z4, Z1, Z2
-	VMOVAPS   Z3, Z3
-	VPERMT2PS Z5, Z1, Z3
-	VMOVAPS   Z6, Z4
-	VPERMT2PS Z7, Z0, Z4
-	VMOVAPS   Z6, Z5
-	VPERMT2PS Z7, Z1, Z5
-	VMOVAPS   Z2, Z6
-	VPERMT2PS Z3, Z0, Z6
-	VMOVAPS   Z2, Z0
-	VPERMT2PS Z3, Z1, Z0
-	KMOVW     BX, K1
-	VMOVUPS   Z4, K1, (AX)
-	SHRQ      $0x10, BX
-	KMOVW     BX, K1
-	VMOVUPS   Z5, K1, 64(AX)
-	SHRQ      $0x10, BX
-	KMOVW     BX, K1
+	MOVQ      store+24(FP), CX
+	VMOVUPS   lowOfTwo<>+0(SB), Z4
+	VMOVUPS   highOfTwo<>+0(SB), Z5
+	VMOVAPS   Z0, Z6
+	VPERMT2PS Z2, Z4, Z6
+	VMOVAPS   Z1, Z7
+	VPERMT2PS Z3, Z4, Z7
+	VMOVAPS   Z0, Z0
+	VPERMT2PS Z2, Z5, Z0
+	VMOVAPS   Z1, Z1
+	VPERMT2PS Z3, Z5, Z1
+	VMOVAPS   Z6, Z2
+	VPERMT2PS Z7, Z4, Z2
+	VMOVAPS   Z6, Z3
+	VPERMT2PS Z7, Z5, Z3
+	VMOVAPS   Z0, Z6
+	VPERMT2PS Z1, Z4, Z6
+	VMOVAPS   Z0, Z0
+	VPERMT2PS Z1, Z5, Z0
+	KMOVW     CX, K1
+	VMOVUPS   Z2, K1, (AX)
+	SHRQ      $0x10, CX
+	KMOVW     CX, K1
+	VMOVUPS   Z3, K1, 64(AX)
+	SHRQ      $0x10, CX
+	KMOVW     CX, K1
 	VMOVUPS   Z6, K1, 128(AX)
-	SHRQ      $0x10, BX
-	KMOVW     BX, K1
+	SHRQ      $0x10, CX
+	KMOVW     CX, K1
 	VMOVUPS   Z0, K1, 192(AX)
-	SHRQ      $0x10, BX
+	SHRQ      $0x10, CX
+	VZEROUPPER
+	RET
+
+// func splitFoursAVX2(dst *float32, src *float32, lead int, planeStep int, load uint64, store uint32)
+// Requires: AVX, AVX2
+TEXT ·splitFoursAVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         planeStep+24(FP), DX
+	MOVQ         lead+16(FP), BX
+	SUBQ         BX, CX
+	MOVQ         load+32(FP), BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPAND        bitOfLane<>+0(SB), Y0, Y0
+	VPCMPEQD     bitOfLane<>+0(SB), Y0, Y0
+	VMASKMOVPS   (CX), Y0, Y0
+	SHRQ         $0x08, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	VPAND        bitOfLane<>+0(SB), Y1, Y1
+	VPCMPEQD     bitOfLane<>+0(SB), Y1, Y1
+	VMASKMOVPS   32(CX), Y1, Y1
+	SHRQ         $0x08, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	VPAND        bitOfLane<>+0(SB), Y2, Y2
+	VPCMPEQD     bitOfLane<>+0(SB), Y2, Y2
+	VMASKMOVPS   64(CX), Y2, Y2
+	SHRQ         $0x08, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	VPAND        bitOfLane<>+0(SB), Y3, Y3
+	VPCMPEQD     bitOfLane<>+0(SB), Y3, Y3
+	VMASKMOVPS   96(CX), Y3, Y3
+	SHRQ         $0x08, BX
+	VSHUFPS      $0x88, Y1, Y0, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	VSHUFPS      $0xdd, Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VSHUFPS      $0x88, Y3, Y2, Y1
+	VPERMPD      $0xd8, Y1, Y1
+	VSHUFPS      $0xdd, Y3, Y2, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	MOVL         store+40(FP), CX
+	NOTL         CX
+	VMOVD        CX, X3
+	VPBROADCASTD X3, Y3
+	VPAND        bitOfLane<>+0(SB), Y3, Y3
+	VPCMPEQD     bitOfLane<>+0(SB), Y3, Y3
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y3, Y5, Y5
+	VSHUFPS      $0x88, Y1, Y4, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	VSHUFPS      $0x88, Y2, Y0, Y7
+	VPERMPD      $0xd8, Y7, Y7
+	VSHUFPS      $0xdd, Y1, Y4, Y1
+	VPERMPD      $0xd8, Y1, Y1
+	VSHUFPS      $0xdd, Y2, Y0, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	VPAND        (AX), Y3, Y0
+	VPAND        Y6, Y5, Y6
+	VPOR         Y0, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         DX, AX
+	VPAND        (AX), Y3, Y0
+	VPAND        Y7, Y5, Y7
+	VPOR         Y0, Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         DX, AX
+	VPAND        (AX), Y3, Y0
+	VPAND        Y1, Y5, Y1
+	VPOR         Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         DX, AX
+	VPAND        (AX), Y3, Y0
+	VPAND        Y2, Y5, Y2
+	VPOR         Y0, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         DX, AX
+	VZEROUPPER
+	RET
+
+// func joinFoursAVX2(dst *float32, src *float32, planeStep int, store uint64)
+// Requires: AVX
+TEXT ·joinFoursAVX2(SB), NOSPLIT, $0-32
+	MOVQ       dst+0(FP), AX
+	MOVQ       src+8(FP), CX
+	MOVQ       planeStep+16(FP), DX
+	VMOVUPS    (CX), Y0
+	ADDQ       DX, CX
+	VMOVUPS    (CX), Y1
+	ADDQ       DX, CX
+	VMOVUPS    (CX), Y2
+	ADDQ       DX, CX
+	VMOVUPS    (CX), Y3
+	ADDQ       DX, CX
+	VUNPCKLPS  Y2, Y0, Y4
+	VUNPCKLPS  Y3, Y1, Y5
+	VUNPCKHPS  Y2, Y0, Y0
+	VUNPCKHPS  Y3, Y1, Y1
+	VUNPCKLPS  Y5, Y4, Y2
+	VUNPCKHPS  Y5, Y4, Y3
+	VUNPCKLPS  Y1, Y0, Y4
+	VUNPCKHPS  Y1, Y0, Y0
+	VPERM2F128 $0x20, Y3, Y2, Y1
+	VMOVUPS    Y1, (AX)
+	VPERM2F128 $0x20, Y0, Y4, Y1
+	VMOVUPS    Y1, 32(AX)
+	VPERM2F128 $0x31, Y3, Y2, Y1
+	VMOVUPS    Y1, 64(AX)
+	VPERM2F128 $0x31, Y0, Y4, Y0
+	VMOVUPS    Y0, 96(AX)
 	VZEROUPPER
 	RET

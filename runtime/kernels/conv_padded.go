@@ -20,6 +20,9 @@ type phaseLayout struct {
 	lo, hi, shift int
 }
 
+// widestVector is how many floats the largest vector register holds.
+const widestVector = 16
+
 // rowBand is rows that adjoin in the input and in the copy.
 type rowBand struct{ to, from, count int }
 
@@ -44,7 +47,7 @@ func newPhaseLayout(c *Conv, in, out []int) *phaseLayout {
 		}
 		l.size *= span
 	}
-	l.size += 2 * patchLanes
+	l.size += 2 * widestVector
 	l.shift = c.PadsBegin[last]
 	l.lo, l.hi = max(0, -l.shift), min(in[last], l.rowSize-l.shift)
 	l.placeTaps()
@@ -108,31 +111,28 @@ func (l *phaseLayout) rowStart(at []int) int {
 // stays zero from plane to plane.
 func (l *phaseLayout) fill(t *tier, padded, plane []float32) {
 	width := l.in[len(l.rows)]
+	stride := l.conv.Strides[len(l.rows)]
 	for _, band := range l.bands {
-		dst := padded[band.to*l.rowSize : (band.to+band.count)*l.rowSize]
+		dst := padded[band.to*l.rowSize:]
 		src := plane[band.from*width : (band.from+band.count)*width]
-		if stride := l.conv.Strides[len(l.rows)]; t.packs != nil && stride <= 2 {
+		if t.packs != nil && stride <= 2 {
 			l.fillVectors(t.packs, dst, src, band.count, stride)
 			continue
 		}
 		for row := range band.count {
-			l.fillRow(t, dst[row*l.rowSize:(row+1)*l.rowSize], src[row*width+l.lo:row*width+l.hi])
+			l.fillRow(dst[row*l.rowSize:(row+1)*l.rowSize], src[row*width+l.lo:row*width+l.hi], stride)
 		}
 	}
 }
 
-// fillVectors copies rows sixteen columns of a phase at a time.
+// fillVectors copies rows a vector of columns of a phase at a time.
 func (l *phaseLayout) fillVectors(packs *vectorPacking, dst, src []float32, count, stride int) {
 	width := l.in[len(l.rows)]
-	pack := packs.unit
-	if stride == 2 {
-		pack = packs.even
-	}
 	for i := 0; i < min(stride, l.hi-l.lo); i++ {
 		to := l.place(l.lo+l.shift+i, stride)
 		length := (l.hi - l.lo - i + stride - 1) / stride
-		for done := 0; done < length; done += 16 {
-			pack.copy(dst[to+done:], src[l.lo+i+done*stride:], count, width, l.rowSize, 0, min(16, length-done), stride, false)
+		for done := 0; done < length; done += packs.lanes {
+			packs.copy(dst[to+done:], src[l.lo+i+done*stride:], count, width, l.rowSize, 0, min(packs.lanes, length-done), stride, false)
 		}
 	}
 }
@@ -141,20 +141,15 @@ func (l *phaseLayout) fillVectors(packs *vectorPacking, dst, src []float32, coun
 func (l *phaseLayout) place(column, stride int) int { return column%stride*l.phase + column/stride }
 
 // fillRow copies columns lo..hi of one row.
-func (l *phaseLayout) fillRow(t *tier, dst, src []float32) {
-	stride := l.conv.Strides[len(l.rows)]
+func (l *phaseLayout) fillRow(dst, src []float32, stride int) {
+	column := l.lo + l.shift
 	if stride == 1 {
-		copy(dst[l.lo+l.shift:], src)
+		copy(dst[column:], src)
 		return
 	}
-	column := l.lo + l.shift
-	done := 0
-	if stride == 2 && t.split != nil {
-		done = t.split(dst[l.place(column, 2):], dst[l.place(column+1, 2):], src)
-	}
-	for i := 0; i < min(stride, len(src)-done); i++ {
-		to := dst[l.place(column+done+i, stride):]
-		for j, k := done+i, 0; j < len(src); j, k = j+stride, k+1 {
+	for i := 0; i < min(stride, len(src)); i++ {
+		to := dst[l.place(column+i, stride):]
+		for j, k := i, 0; j < len(src); j, k = j+stride, k+1 {
 			to[k] = src[j]
 		}
 	}

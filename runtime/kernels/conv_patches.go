@@ -13,7 +13,7 @@ type patchSource struct {
 	channels int
 }
 
-// run is consecutive outputs of one output row, within one vector.
+// run is consecutive outputs of one output row, and within one vector.
 type run struct {
 	column int // of the panel
 	length int
@@ -47,10 +47,14 @@ func (p *patchPanel) locate(s *patchSource, j, width int) {
 	if need := width * len(out); cap(p.coords) < need {
 		p.coords = make([]int, need)
 	}
+	lanes := width
+	if s.tier.packs != nil {
+		lanes = s.tier.packs.lanes
+	}
 	for column := 0; column < width; {
 		at := p.coords[len(p.runs)*len(out) : (len(p.runs)+1)*len(out)]
 		unravel(j+column, out, at)
-		length := min(width-column, patchLanes-column%patchLanes)
+		length := min(width-column, lanes-column%lanes)
 		if last >= 0 {
 			length = min(length, out[last]-at[last])
 		}
@@ -58,9 +62,6 @@ func (p *patchPanel) locate(s *patchSource, j, width int) {
 		column += length
 	}
 }
-
-// patchLanes is the vector that runs must not cross.
-const patchLanes = 16
 
 // panel packs terms p0..p0+depth of one panel.
 func (s *patchSource) panel(panel []float32, p0, depth int, where *patchPanel) {
@@ -102,7 +103,7 @@ func (s *patchSource) gather(rows []float32, channel, count int, tapAt []int, wh
 			src := s.x[(channel+c)*s.geo.inSize+from:]
 			switch {
 			case step == 1:
-				copyRun(dst[first:], src[:length])
+				copy(dst[first:], src[:length])
 			default:
 				for i := range length {
 					dst[first+i] = src[i*step]
@@ -112,69 +113,38 @@ func (s *patchSource) gather(rows []float32, channel, count int, tapAt []int, wh
 	}
 }
 
-// copyRun copies up to 16 elements, without the call that copy makes: whole
-// pieces of a fixed length, the last overlapping the one before.
-func copyRun(dst, src []float32) {
-	n := len(src)
-	dst = dst[:n]
-	switch {
-	case n == 16:
-		*(*[16]float32)(dst) = *(*[16]float32)(src)
-	case n >= 8:
-		a, b := *(*[8]float32)(src), *(*[8]float32)(src[n-8:])
-		*(*[8]float32)(dst), *(*[8]float32)(dst[n-8:]) = a, b
-	case n >= 4:
-		a, b := *(*[4]float32)(src), *(*[4]float32)(src[n-4:])
-		*(*[4]float32)(dst), *(*[4]float32)(dst[n-4:]) = a, b
-	default:
-		for i, v := range src {
-			dst[i] = v
-		}
-	}
-}
-
 // gatherVectors is gather with masked vectors: of the runs that share a vector,
 // the first clears it for the others.
 func (s *patchSource) gatherVectors(rows []float32, channel, count int, tapAt []int, where *patchPanel) {
-	nr := s.tier.gemm.NR
+	packs, nr := s.tier.packs, s.tier.gemm.NR
 	x := s.x[channel*s.geo.inSize:]
-	vector, started := 0, false
-	finish := func() {
-		if !started {
-			s.tier.packs.unit(&rows[vector], &rows[vector], 0, count, 4*nr, 4*nr, 0, 1<<16-1)
-		}
-	}
-	for i := range where.runs {
-		r := &where.runs[i]
-		if v := r.column / patchLanes * patchLanes; v != vector {
-			finish()
-			vector, started = v, false
-		}
-		from, first, length, step := s.geo.conv.span(r, tapAt, s.geo.in)
-		if length <= 0 {
-			continue
-		}
-		lane := r.column - vector + first
-		pack := s.tier.packs.unit
-		switch {
-		case step == 2:
-			pack = s.tier.packs.even
-		case step != 1:
-			if !started {
-				finish()
+	for i := 0; i < len(where.runs); {
+		vector, started := where.runs[i].column/packs.lanes*packs.lanes, false
+		for ; i < len(where.runs) && where.runs[i].column < vector+packs.lanes; i++ {
+			r := &where.runs[i]
+			from, first, length, step := s.geo.conv.span(r, tapAt, s.geo.in)
+			if length <= 0 {
+				continue
 			}
-			for c := range count {
-				for i := range length {
-					rows[c*nr+vector+lane+i] = x[c*s.geo.inSize+from+i*step]
+			lane := r.column - vector + first
+			if step <= 2 {
+				packs.copy(rows[vector:], x[from:], count, s.geo.inSize, nr, lane, length, step, !started)
+			} else {
+				if !started {
+					packs.zero(rows[vector:], count, nr)
+				}
+				for c := range count {
+					for i := range length {
+						rows[c*nr+vector+lane+i] = x[c*s.geo.inSize+from+i*step]
+					}
 				}
 			}
 			started = true
-			continue
 		}
-		pack.copy(rows[vector:], x[from:], count, s.geo.inSize, nr, lane, length, step, !started)
-		started = true
+		if !started {
+			packs.zero(rows[vector:], count, nr)
+		}
 	}
-	finish()
 }
 
 // span tells which part of a run a tap sees inside the input: length elements

@@ -13,11 +13,11 @@ import "sync"
 
 // winogradTransforms is the assembly of a tier.
 type winogradTransforms struct {
-	lanes  int // tiles per call
+	lanes  int  // tiles per call
+	masked bool // join can store a part
 	input  func(v *float32, step int, x *float32, planeStep, pitch int, scratch *float32)
 	output func(y *float32, yStep int, m *float32, mStep int, scratch *float32, bias, lo, hi float32)
-	// split separates 64 elements by position modulo 4, join is its inverse;
-	// nil where there is no assembly for them.
+	// split separates 4*lanes elements by position modulo 4, join is its inverse.
 	split func(dst, src *float32, lead, planeStep int, load uint64, store uint32)
 	join  func(dst, src *float32, planeStep int, store uint64)
 }
@@ -205,8 +205,9 @@ func (b *winogradBandRun) splitPlane(planes []float32, planeSize int, x []float3
 			}
 			continue
 		}
-		for tile := 0; tile < b.pitch; tile += 16 {
-			b.splitRow(to[tile:], planeSize, min(16, b.pitch-tile), x[from*width:(from+1)*width], 4*tile-b.conv.PadsBegin[1])
+		lanes := b.path.tier.winograd.lanes
+		for tile := 0; tile < b.pitch; tile += lanes {
+			b.splitRow(to[tile:], planeSize, min(lanes, b.pitch-tile), x[from*width:(from+1)*width], 4*tile-b.conv.PadsBegin[1])
 		}
 	}
 }
@@ -214,30 +215,22 @@ func (b *winogradBandRun) splitPlane(planes []float32, planeSize int, x []float3
 // splitRow fills tiles elements of four planes from a row, from a column on that
 // may be negative.
 func (b *winogradBandRun) splitRow(to []float32, planeSize, tiles int, row []float32, column int) {
+	t := b.path.tier.winograd
+	_ = to[3*planeSize+t.lanes-1]
 	lo := min(max(0, -column), 4*tiles)
 	hi := min(4*tiles, len(row)-column)
-	if split := b.path.tier.winograd.split; split != nil {
-		_ = to[3*planeSize+tiles-1]
-		if hi <= lo {
-			split(&to[0], &to[0], 0, 4*planeSize, 0, 1<<tiles-1)
-			return
-		}
-		load := (uint64(1)<<(hi-lo) - 1) << lo
-		split(&to[0], &row[column+lo], 4*lo, 4*planeSize, load, 1<<tiles-1)
+	if hi <= lo {
+		t.split(&to[0], &to[0], 0, 4*planeSize, 0, 1<<tiles-1)
 		return
 	}
-	for i := range 4 * tiles {
-		var v float32
-		if i >= lo && i < hi {
-			v = row[column+i]
-		}
-		to[i%4*planeSize+i/4] = v
-	}
+	load := (uint64(1)<<(hi-lo) - 1) << lo
+	t.split(&to[0], &row[column+lo], 4*lo, 4*planeSize, load, 1<<tiles-1)
 }
 
 // multiply computes products lo..hi of the 36.
 func (b *winogradBandRun) multiply(lo, hi int) {
-	in, out, tiles := b.conv.InChannels, b.conv.OutChannels, b.rows*b.pitch
+	in, out, nr := b.conv.InChannels, b.conv.OutChannels, b.path.tier.gemm.NR
+	tiles := (b.rows*b.pitch + nr - 1) / nr * nr // what is beyond the last is never looked at
 	for i := lo; i < hi; i++ {
 		right := &PackedB{tier: b.path.tier, k: in, n: tiles, padded: b.padded, data: b.v[i*in*b.padded : (i+1)*in*b.padded]}
 		q := product{a: b.path.weights[i], b: right, n: tiles, c: b.m[i*out*b.padded : (i+1)*out*b.padded], ldc: b.padded}
@@ -268,20 +261,21 @@ func (b *winogradBandRun) transformOutput(lo, hi int) {
 			_ = b.m[(35*out+c)*b.padded+tile+t.lanes-1]
 			t.output(&planes[tile], 4*b.padded, &b.m[c*b.padded+tile], 4*out*b.padded, &work[0], bias, end.Lo, end.Hi)
 		}
-		b.joinPlane(planes, (b.image*out+c)*b.outSize, fits)
+		b.joinPlane(planes, work, (b.image*out+c)*b.outSize, fits)
 	}
 }
 
 // joinPlane puts the rows of a band in their place in y, whose plane starts at
 // base, and does what is left to do to them.
-func (b *winogradBandRun) joinPlane(planes []float32, base int, done bool) {
+func (b *winogradBandRun) joinPlane(planes, work []float32, base int, done bool) {
 	width := b.out[1]
 	for row := range min(4*b.rows, b.out[0]-4*b.first) {
 		at := base + (4*b.first+row)*width
 		y := b.y[at : at+width]
 		from := planes[row%4*4*b.padded+row/4*b.pitch:]
-		for tile := 0; tile < b.across; tile += 16 {
-			b.joinRow(y[4*tile:], from[tile:])
+		lanes := b.path.tier.winograd.lanes
+		for tile := 0; tile < b.across; tile += lanes {
+			b.joinRow(y[4*tile:], from[tile:], work)
 		}
 		if done {
 			continue
@@ -293,15 +287,15 @@ func (b *winogradBandRun) joinPlane(planes []float32, base int, done bool) {
 	}
 }
 
-// joinRow fills up to 64 elements from four planes.
-func (b *winogradBandRun) joinRow(y, from []float32) {
-	n := min(64, len(y))
-	if join := b.path.tier.winograd.join; join != nil {
-		_ = from[3*b.padded+15]
-		join(&y[0], &from[0], 4*b.padded, 1<<n-1)
+// joinRow fills up to 4*lanes elements from four planes.
+func (b *winogradBandRun) joinRow(y, from, work []float32) {
+	t := b.path.tier.winograd
+	n := min(4*t.lanes, len(y))
+	_ = from[3*b.padded+t.lanes-1]
+	if n == 4*t.lanes || t.masked {
+		t.join(&y[0], &from[0], 4*b.padded, 1<<n-1)
 		return
 	}
-	for i := range n {
-		y[i] = from[i%4*b.padded+i/4]
-	}
+	t.join(&work[0], &from[0], 4*b.padded, 0)
+	copy(y, work[:n])
 }

@@ -70,16 +70,3 @@ func (s *depthwiseSums) check() (empty bool) {
 	_ = s.x[s.farthest+(s.rows-1)*s.pitch+(s.width+15)/16*16-1]
 	return false
 }
-
-// splitAVX2 puts the elements of src in turn into even and odd, but for a last
-// odd one, and returns how many it did: the last vector overlaps the one before.
-func splitAVX2(even, odd, src []float32) (done int) {
-	if len(src) < 16 {
-		return 0
-	}
-	vectors, last := len(src)/16, (len(src)-16)/2
-	_, _ = even[last+7], odd[last+7]
-	splitPairsAVX2(&even[0], &odd[0], &src[0], vectors)
-	splitPairsAVX2(&even[last], &odd[last], &src[2*last], 1)
-	return 2*last + 16
-}

@@ -174,16 +174,11 @@ func (s *rowSource) panels(scratch []float32, p0, depth, j0, cols int) []float32
 		width := min(nr, cols-j)
 		from := s.b[p0*s.ld+j0+j:]
 		panel := scratch[at : at+nr*depth]
-		switch {
-		case s.tier.packs != nil:
-			for lane := 0; lane < width; lane += 16 {
-				s.tier.packs.unit.copy(panel[lane:], from[lane:], depth, s.ld, nr, 0, min(16, width-lane), 1, true)
+		if packs := s.tier.packs; packs != nil {
+			for lane := 0; lane < width; lane += packs.lanes {
+				packs.copy(panel[lane:], from[lane:], depth, s.ld, nr, 0, min(packs.lanes, width-lane), 1, true)
 			}
-		case width == nr && nr == 16:
-			for p := range depth {
-				*(*[16]float32)(panel[p*16:]) = *(*[16]float32)(from[p*s.ld:])
-			}
-		default:
+		} else {
 			for p := range depth {
 				copy(panel[p*nr:p*nr+width], from[p*s.ld:p*s.ld+width])
 			}
@@ -193,26 +188,38 @@ func (s *rowSource) panels(scratch []float32, p0, depth, j0, cols int) []float32
 	return scratch[:at]
 }
 
-// vectorPacking copies vectors of 16 floats under masks, the lanes read one
-// element apart, or two.
-type vectorPacking struct{ unit, even packAssembly }
+// vectorPacking copies vectors of floats under masks, the elements read being
+// one apart, or two.
+type vectorPacking struct {
+	lanes      int
+	unit, even packAssembly
+}
 
 // packAssembly is the signature of the generated functions: lead and steps in
 // bytes.
 type packAssembly func(dst, src *float32, lead, count, srcStep, dstStep int, load, store uint32)
 
 // copy fills lanes lane..lane+length of count vectors of dst, dstStep apart, from
-// src, whose rows are srcStep and whose elements step apart. With clear, the
-// other lanes become zero.
-func (pack packAssembly) copy(dst, src []float32, count, srcStep, dstStep, lane, length, step int, clear bool) {
-	_, _ = dst[(count-1)*dstStep+lane+length-1], src[(count-1)*srcStep+(length-1)*step]
+// src, whose rows are srcStep and whose elements step (1 or 2) apart. With clear,
+// the other lanes become zero; else they stay, but may be read and written back.
+func (v *vectorPacking) copy(dst, src []float32, count, srcStep, dstStep, lane, length, step int, clear bool) {
+	_, _ = dst[(count-1)*dstStep+v.lanes-1], src[(count-1)*srcStep+(length-1)*step]
 	load := (uint32(1)<<length - 1) << lane
 	store := load
 	if clear {
-		store = 1<<16 - 1
-		_ = dst[(count-1)*dstStep+15]
+		store = 1<<v.lanes - 1
+	}
+	pack := v.unit
+	if step == 2 {
+		pack = v.even
 	}
 	pack(&dst[0], &src[0], 4*lane*step, count, 4*srcStep, 4*dstStep, load, store)
+}
+
+// zero clears count vectors of dst.
+func (v *vectorPacking) zero(dst []float32, count, dstStep int) {
+	_ = dst[(count-1)*dstStep+v.lanes-1]
+	v.unit(&dst[0], &dst[0], 0, count, 0, 4*dstStep, 0, 1<<v.lanes-1)
 }
 
 // transposedSource packs the transpose of a row-major matrix.

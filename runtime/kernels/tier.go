@@ -18,7 +18,7 @@ const tierVariable = "ONNXPRUNE_KERNELS"
 type tier struct {
 	name string
 	gemm MicroKernel
-	// packs copies vectors of 16 floats under masks; nil without AVX-512.
+	// packs copies vectors of floats under masks; nil without assembly.
 	packs *vectorPacking
 	// transposeFours does most of the transposition of four rows, of depth
 	// elements each, and returns how many elements deep; may be nil.
@@ -27,9 +27,6 @@ type tier struct {
 	depthwise depthwiseStrip
 	// maxima is the same with maxima in place of sums, and no weights.
 	maxima depthwiseStrip
-	// split separates even and odd elements, and returns how many of src it did;
-	// may be nil.
-	split func(even, odd, src []float32) (done int)
 	// winograd is the transforms of 3x3 convolution; nil without assembly.
 	winograd *winogradTransforms
 	// maths is the element-wise functions; nil means the portable loops.

@@ -52,7 +52,7 @@ type attentionRun[T kernels.Float] struct {
 	past    int // length of what goes before the keys
 	scale   float64
 	group   int // query heads per key head
-	mask    *scoreMask[T]
+	masks   []*scoreMask[T]
 	valid   []int // per batch entry: keys that count; nil: all
 }
 
@@ -127,9 +127,11 @@ func (r *attentionRun[T]) check(in []*value.Tensor) (err error) {
 	}
 	r.group = r.q.count / r.k.count
 	if in[3] != nil {
-		if r.mask, err = readScoreMask[T](in[3], r.q.batch, r.q.count, r.q.length, r.k.length); err != nil {
+		mask, err := readScoreMask[T](in[3], r.q.batch, r.q.count, r.q.length, r.k.length)
+		if err != nil {
 			return err
 		}
+		r.masks = append(r.masks, mask)
 	}
 	if in[6] != nil {
 		valid, ok := in[6].Ints()
@@ -191,8 +193,8 @@ func (r *attentionRun[T]) weigh(x []T, b, h int, kept []T) {
 
 // hide adds the mask to the scores of query i and makes those -Inf that it may not see.
 func (r *attentionRun[T]) hide(row []T, b, h, i int) {
-	if r.mask != nil {
-		r.mask.add(row, b, h, i)
+	for _, m := range r.masks {
+		m.add(row, b, h, i)
 	}
 	seen := len(row)
 	if r.causal {

@@ -47,6 +47,9 @@ func concatenated(c *Context, in []*value.Tensor, axis int) (*value.Tensor, erro
 		}
 		shape[axis] += t.Shape[axis]
 	}
+	if len(in) == 1 {
+		return in[0].View(shape...), nil
+	}
 	out, err := c.New(in[0].Type, shape...)
 	if err != nil {
 		return nil, err

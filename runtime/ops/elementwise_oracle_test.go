@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -13,19 +14,25 @@ import (
 func TestElementwiseOperatorsAgreeWithONNXRuntime(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	shapes := [][2][]int{
-		{{2, 3, 40}, {2, 3, 40}}, {{2, 3, 40}, {}}, {{}, {2, 3}}, {{2, 3, 40}, {3, 1}}, {{7, 5}, {5}}, {{7, 5}, {7, 1}},
+		{{2, 3, 40}, {2, 3, 40}}, {{2, 3, 40}, {}}, {{2, 3, 40}, {3, 1}}, {{7, 5}, {5}}, {{}, {2, 3}}, {{7, 5}, {7, 1}},
 		{{4, 1, 3}, {1, 6, 1}}, {{0, 3}, {1, 3}}, {{2, 1, 600}, {2, 3, 1}}, {{1, 1}, {1}}, {{3, 2, 1, 4}, {2, 5, 1}},
 	}
 	var cases []oracleCase
-	for op, versions := range map[string][]int{
+	operators := map[string][]int{
 		"Add": {7, 13, 14}, "Sub": {7, 13, 14}, "Mul": {7, 13, 14}, "Div": {7, 13, 14}, "Max": {8, 12, 13}, "Min": {8, 12, 13},
 		"Sum": {8, 13}, "Mean": {8, 13}, "Mod": {10, 13}, "Pow": {7, 12, 13, 15}, "Equal": {7, 11, 13, 19},
 		"Greater": {7, 9, 13}, "Less": {7, 9, 13}, "GreaterOrEqual": {12, 16}, "LessOrEqual": {12, 16},
 		"And": {7}, "Or": {7}, "Xor": {7}, "BitwiseAnd": {18}, "BitwiseOr": {18}, "BitwiseXor": {18}, "PRelu": {7, 9, 16},
-	} {
-		for _, version := range versions {
+	}
+	for _, op := range slices.Sorted(maps.Keys(operators)) {
+		versions := operators[op]
+		for v, version := range versions {
 			for _, typ := range append(allNumbers, onnxio.Bool) {
-				for _, s := range shapes {
+				some := shapes
+				if typ != onnxio.Float && typ != onnxio.Int64 || v+1 < len(versions) {
+					some = shapes[:4]
+				}
+				for _, s := range some {
 					c := oracleCase{op: op, opset: version, in: []*value.Tensor{randomTensor(r, typ, s[0]...), randomTensor(r, typ, s[1]...)}}
 					if shape, err := broadcastShape(s[0], s[1]); op == "PRelu" && (err != nil || !slices.Equal(shape, s[0])) {
 						continue // ONNX Runtime broadcasts in both directions, ONNX does not
@@ -102,11 +109,12 @@ func TestFunctionsOfOneElementAgreeWithONNXRuntime(t *testing.T) {
 	for _, rule := range pointwiseRules {
 		add(rule.op, rule.since)
 	}
-	for op, versions := range map[string][]int{
+	operators := map[string][]int{
 		"Abs": {6, 13}, "Neg": {6, 13}, "Sign": {9, 13}, "Relu": {6, 13, 14}, "BitwiseNot": {18}, "Not": {1}, "IsNaN": {9, 13, 20},
 		"IsInf": {10, 20}, "Shrink": {9}, "Identity": {1, 13, 14, 16}, "Clip": {6, 11, 12, 13},
-	} {
-		add(op, versions)
+	}
+	for _, op := range slices.Sorted(maps.Keys(operators)) {
+		add(op, operators[op])
 	}
 	f := onnxio.NewFloat
 	add("LeakyRelu", []int{6, 16}, f("alpha", 0.3))

@@ -15,6 +15,7 @@ import (
 
 func init() {
 	Register("", "GridSample", buildGridSample, 16, 20, 22)
+	Register("com.microsoft", "GridSample", buildGridSample, 1) // what exporters wrote before opset 16
 	Register("", "AffineGrid", buildAffineGrid, 20)
 }
 

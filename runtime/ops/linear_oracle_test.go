@@ -5,36 +5,51 @@ import (
 	"testing"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/kernels"
 	"onnxprune/runtime/value"
 )
+
+// exactTensor holds multiples of 1/8, whose products float32 adds without rounding: no order of a sum shows in it.
+func exactTensor(r *rand.Rand, typ onnxio.DataType, shape ...int) *value.Tensor {
+	t := randomTensor(r, onnxio.Int32, shape...)
+	if !typ.IsFloat() {
+		t = randomTensor(r, typ, shape...)
+	}
+	scaled, _ := castTensor(&Context{}, t, onnxio.Float, castOptions{})
+	if d := scaled.Data.([]float32); typ.IsFloat() {
+		kernels.MulScalar(d, d, 0.125)
+	}
+	out, _ := castTensor(&Context{}, scaled, typ, castOptions{})
+	return out
+}
 
 func TestMatrixProductsAgreeWithONNXRuntime(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
 	var cases []oracleCase
-	for _, typ := range allNumbers {
+	for _, typ := range []onnxio.DataType{onnxio.Float, onnxio.Double, onnxio.Float16, onnxio.Int32, onnxio.Int64, onnxio.Uint32, onnxio.Uint64} {
 		for _, s := range [][2][]int{
 			{{3, 4}, {4, 5}}, {{4}, {4, 5}}, {{3, 4}, {4}}, {{4}, {4}}, {{2, 3, 4}, {4, 5}}, {{2, 3, 4}, {2, 4, 5}}, {{3, 4}, {2, 4, 5}},
 			{{2, 1, 3, 4}, {5, 4, 2}}, {{6, 1, 3, 4}, {1, 2, 4, 5}}, {{4}, {3, 4, 2}}, {{3, 2, 4}, {4}}, {{0, 4}, {4, 2}}, {{2, 0}, {0, 3}},
 			{{2, 3, 4}, {1, 4, 5}}, {{1, 3, 4}, {2, 4, 5}}, {{40, 70}, {70, 33}},
 		} {
-			a, b := randomTensor(r, typ, s[0]...), randomTensor(r, typ, s[1]...)
+			a, b := exactTensor(r, typ, s[0]...), exactTensor(r, typ, s[1]...)
 			for _, version := range []int{1, 9, 13} {
 				cases = append(cases, oracleCase{op: "MatMul", opset: version, in: []*value.Tensor{a, b}},
 					oracleCase{op: "MatMul", opset: version, in: []*value.Tensor{a, b}, constant: true})
 			}
 		}
 		for mode := range 4 {
-			a, b := randomTensor(r, typ, 3, 20), randomTensor(r, typ, 20, 50)
+			a, b := exactTensor(r, typ, 3, 20), exactTensor(r, typ, 20, 50)
 			if mode&1 != 0 {
-				a = randomTensor(r, typ, 20, 3)
+				a = exactTensor(r, typ, 20, 3)
 			}
 			if mode&2 != 0 {
-				b = randomTensor(r, typ, 50, 20)
+				b = exactTensor(r, typ, 50, 20)
 			}
 			attrs := []*onnxio.Attribute{onnxio.NewInt("transA", int64(mode&1)), onnxio.NewInt("transB", int64(mode>>1))}
 			scaled := append(attrs[:2:2], onnxio.NewFloat("alpha", 0.5), onnxio.NewFloat("beta", 2))
-			for _, bias := range []*value.Tensor{nil, randomTensor(r, typ, 50), randomTensor(r, typ, 3, 50), randomTensor(r, typ, 3, 1), randomTensor(r, typ),
-				randomTensor(r, typ, 1, 50), randomTensor(r, typ, 1)} {
+			for _, bias := range []*value.Tensor{nil, exactTensor(r, typ, 50), exactTensor(r, typ, 3, 50), exactTensor(r, typ, 3, 1), exactTensor(r, typ),
+				exactTensor(r, typ, 1, 50), exactTensor(r, typ, 1)} {
 				in := []*value.Tensor{a, b}
 				if bias != nil {
 					in = append(in, bias)
@@ -52,12 +67,12 @@ func TestMatrixProductsAgreeWithONNXRuntime(t *testing.T) {
 					}
 				}
 			}
-			a, b = randomTensor(r, typ, 2, 3, 4, 4), randomTensor(r, typ, 2, 3, 4, 4)
+			a, b = exactTensor(r, typ, 2, 3, 4, 4), exactTensor(r, typ, 2, 3, 4, 4)
 			cases = append(cases, oracleCase{domain: "com.microsoft", op: "FusedMatMul", opset: 1, attrs: append(attrs[:2:2], onnxio.NewFloat("alpha", 0.5)), in: []*value.Tensor{a, b}})
 			if mode == 0 {
 				continue
 			}
-			a, b = randomTensor(r, typ, 4, 3, 4, 4), randomTensor(r, typ, 4, 3, 4, 4)
+			a, b = exactTensor(r, typ, 4, 3, 4, 4), exactTensor(r, typ, 4, 3, 4, 4)
 			batch := []*onnxio.Attribute{onnxio.NewInt("transBatchA", 1), onnxio.NewInt("transBatchB", 1)}
 			cases = append(cases, oracleCase{domain: "com.microsoft", op: "FusedMatMul", opset: 1, attrs: append(batch, attrs...), in: []*value.Tensor{a, b}})
 		}
@@ -85,7 +100,7 @@ func TestEinsumAgreesWithONNXRuntime(t *testing.T) {
 		for _, typ := range []onnxio.DataType{onnxio.Float, onnxio.Double, onnxio.Int32, onnxio.Int64, onnxio.Float16} {
 			c := oracleCase{op: "Einsum", opset: 12, attrs: []*onnxio.Attribute{onnxio.NewString("equation", e.equation)}}
 			for _, s := range e.shapes {
-				c.in = append(c.in, randomTensor(r, typ, s...))
+				c.in = append(c.in, exactTensor(r, typ, s...))
 			}
 			cases = append(cases, c)
 		}

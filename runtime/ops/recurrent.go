@@ -167,6 +167,9 @@ func recurrentKernel[T kernels.Float](r *recurrent, cell func(d *direction[T], w
 				return nil, err
 			}
 			for b := range s.batch {
+				if lengths[b] == 0 { // no step, no state: zeros, as ONNX Runtime gives
+					continue
+				}
 				at := r.stateAt(s, i, b)
 				copy(lastH.data[at:at+s.hidden], d.h[b*s.hidden:])
 				copy(lastC.data[at:at+s.hidden], d.c[b*s.hidden:])

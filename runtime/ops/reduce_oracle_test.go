@@ -34,9 +34,9 @@ func TestReductionsAgreeWithONNXRuntime(t *testing.T) {
 				if typ != onnxio.Float && typ != onnxio.Int64 && len(shape) == 4 {
 					lists = lists[4:7]
 				}
-				for _, version := range []int{11, 13, 18, 20} {
+				for i, version := range []int{11, 13, 18, 20} {
 					inputs := version >= 18 || op == "ReduceSum" && version >= 13
-					for keep := range int64(2) {
+					for _, keep := range []int64{int64(len(cases)+i) % 2} {
 						attrs := []*onnxio.Attribute{onnxio.NewInt("keepdims", keep)}
 						cases = append(cases, oracleCase{op: op, opset: version, attrs: attrs, in: []*value.Tensor{x}})
 						if inputs {

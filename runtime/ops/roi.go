@@ -86,13 +86,13 @@ func roiAligned[T kernels.Float](c *Context, r *roiAlign, in []*value.Tensor) (*
 		}
 	}
 	c.Pool.Do(len(batch), 1, func(lo, hi int) {
+		var points []roiPoint
 		for i := lo; i < hi; i++ {
-			points, perBin := r.points(boxes[4*i:4*i+4], h, w)
-			for ch := range channels {
-				plane := src[(batch[i]*channels+ch)*h*w:][:h*w]
-				dst := out.data[(i*channels+ch)*bins:][:bins]
-				for b := range dst {
-					dst[b] = pooledPoints(plane, points[b*perBin:(b+1)*perBin], r.max)
+			for bin := range bins {
+				points = r.points(points[:0], boxes[4*i:4*i+4], bin, h, w)
+				for ch := range channels {
+					plane := src[(batch[i]*channels+ch)*h*w:][:h*w]
+					out.data[(i*channels+ch)*bins+bin] = pooledPoints(plane, points, r.max)
 				}
 			}
 		}
@@ -122,19 +122,21 @@ func (r *roiAlign) frame(box []float64) (y0, x0, binH, binW float64, gridH, grid
 	if r.ratio == 0 {
 		gridH, gridW = int(math.Ceil(min(binH, 1<<30))), int(math.Ceil(min(binW, 1<<30)))
 	}
-	return y0, x0, binH, binW, max(gridH, 0), max(gridW, 0)
+	if gridH <= 0 || gridW <= 0 {
+		gridH, gridW = 0, 0
+	}
+	return y0, x0, binH, binW, gridH, gridW
 }
 
-// maxRoiSamples bounds the work that one box may ask for.
-const maxRoiSamples = 1 << 26
+// maxRoiSamples bounds the work that one bin of a box may ask for.
+const maxRoiSamples = 1 << 22
 
 func (r *roiAlign) checkSamples(box []float64, h, w int) error {
 	if !finite(box) {
 		return fmt.Errorf("box %v is not finite", box)
 	}
-	_, _, _, _, gridH, gridW := r.frame(box)
-	if gridH > 0 && gridW > 0 && max(r.height*r.width, 1) > maxRoiSamples/gridH/gridW {
-		return fmt.Errorf("box %v takes more than %d samples on a map of %d x %d", box, maxRoiSamples, h, w)
+	if _, _, _, _, gridH, gridW := r.frame(box); gridH > 0 && gridW > maxRoiSamples/gridH {
+		return fmt.Errorf("box %v takes %d x %d samples per bin on a map of %d x %d", box, gridH, gridW, h, w)
 	}
 	return nil
 }
@@ -148,22 +150,18 @@ func finite(vs []float64) bool {
 	return true
 }
 
-// points lists the samples of all bins of a box.
-func (r *roiAlign) points(box []float64, h, w int) (points []roiPoint, perBin int) {
+// points appends the samples of one bin of a box.
+func (r *roiAlign) points(points []roiPoint, box []float64, bin, h, w int) []roiPoint {
 	y0, x0, binH, binW, gridH, gridW := r.frame(box)
-	perBin = gridH * gridW
-	points = make([]roiPoint, 0, r.height*r.width*perBin)
-	for bin := range r.height * r.width {
-		by, bx := float64(bin/r.width), float64(bin%r.width)
-		for iy := range gridH {
-			y := y0 + by*binH + (float64(iy)+0.5)*binH/float64(gridH)
-			for ix := range gridW {
-				x := x0 + bx*binW + (float64(ix)+0.5)*binW/float64(gridW)
-				points = append(points, bilinearPoint(y, x, h, w))
-			}
+	by, bx := float64(bin/r.width), float64(bin%r.width)
+	for iy := range gridH {
+		y := y0 + by*binH + (float64(iy)+0.5)*binH/float64(gridH)
+		for ix := range gridW {
+			x := x0 + bx*binW + (float64(ix)+0.5)*binW/float64(gridW)
+			points = append(points, bilinearPoint(y, x, h, w))
 		}
 	}
-	return points, perBin
+	return points
 }
 
 func bilinearPoint(y, x float64, h, w int) (p roiPoint) {

@@ -46,7 +46,7 @@ func TestRecurrentOperatorsAgreeWithONNXRuntime(t *testing.T) {
 		maybe(4, func() *value.Tensor {
 			lens := value.New(onnxio.Int32, batch)
 			for b := range batch {
-				value.Of[int32](lens)[b] = int32(1 + r.IntN(steps))
+				value.Of[int32](lens)[b] = int32(r.IntN(steps + 1))
 			}
 			return lens
 		})
@@ -167,6 +167,68 @@ func TestSignalOperatorsAgreeWithONNXRuntime(t *testing.T) {
 		for _, op := range []string{"HannWindow", "HammingWindow", "BlackmanWindow"} {
 			cases = append(cases, oracleCase{op: op, opset: 17, attrs: attributes(onnxio.NewInt("periodic", int64(r.IntN(2)))), in: []*value.Tensor{value.Scalar[int64](int64(n))}})
 		}
+	}
+	compareWithOracle(t, cases)
+}
+
+func TestTransformerOperatorsAgreeWithONNXRuntime(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	const microsoft = "com.microsoft"
+	f := func(shape ...int) *value.Tensor { return randomTensor(r, onnxio.Float, shape...) }
+	d := func(shape ...int) *value.Tensor { return randomTensor(r, onnxio.Double, shape...) }
+	var cases []oracleCase
+	for range 40 {
+		heads, batch, queries, keys, size := 1+r.IntN(3), 1+r.IntN(2), 1+r.IntN(4), 1+r.IntN(4), 4
+		hidden := heads * size
+		c := oracleCase{domain: microsoft, op: "MultiHeadAttention", opset: 1, attrs: attributes(onnxio.NewInt("num_heads", int64(heads))),
+			in: []*value.Tensor{f(batch, queries, hidden), f(batch, keys, hidden), f(batch, keys, hidden), nil, nil, nil}}
+		if r.IntN(2) == 0 {
+			c.in[3] = f(3 * hidden)
+		}
+		if r.IntN(2) == 0 {
+			c.in[5] = f(1, heads, queries, keys)
+		}
+		switch r.IntN(3) {
+		case 0:
+			lens := value.New(onnxio.Int32, batch)
+			for b := range batch {
+				value.Of[int32](lens)[b] = int32(1 + r.IntN(keys))
+			}
+			c.in[4] = lens
+		case 1:
+			flags := value.New(onnxio.Int32, batch, keys)
+			for i := range batch * keys {
+				value.Of[int32](flags)[i] = int32(r.IntN(2))
+			}
+			c.in[4] = flags
+		}
+		cases = append(cases, c)
+
+		k, n, block, bits := 32+8*r.IntN(8), 1+r.IntN(7), 16<<r.IntN(2), pick(r, 4, 4, 8)
+		blocks := (k + block - 1) / block
+		in := []*value.Tensor{f(batch, queries, k), randomBytes(r, onnxio.Uint8, n, blocks, block*bits/8), randomScales(r, n*blocks)}
+		if r.IntN(2) == 0 {
+			in = append(in, randomBytes(r, onnxio.Uint8, n*((blocks*bits+7)/8)))
+		}
+		cases = append(cases, oracleCase{domain: microsoft, op: "MatMulNBits", opset: 1, constant: true, in: in,
+			attrs: attributes(onnxio.NewInt("K", int64(k)), onnxio.NewInt("N", int64(n)), onnxio.NewInt("bits", int64(bits)), onnxio.NewInt("block_size", int64(block)))})
+
+		ids := value.From([]int32{3, 1, 2, 0, 4, 2}, 2, 3)
+		segments := value.From([]int32{0, 1, 1, 0, 0, 1}, 2, 3)
+		mask := value.From([]int32{1, 1, 0, 1, 1, 1}, 2, 3)
+		cases = append(cases, oracleCase{domain: microsoft, op: "EmbedLayerNormalization", opset: 1, outputs: 2,
+			in: []*value.Tensor{ids, segments, f(5, 4), f(6, 4), f(2, 4), f(4), f(4), mask}})
+
+		groups := 1 + r.IntN(2)
+		cases = append(cases, oracleCase{op: "DeformConv", opset: pick(r, 19, 22), attrs: attributes(onnxio.NewInts("kernel_shape", 3, 2), onnxio.NewInts("pads", 1, 0, 1, 1),
+			onnxio.NewInts("strides", 2, 1), onnxio.NewInt("group", int64(groups)), onnxio.NewInt("offset_group", 2)),
+			in: []*value.Tensor{d(batch, 4, 7, 6), d(2*groups, 4/groups, 3, 2), d(batch, 2*12, 4, 6), d(2 * groups), d(batch, 12, 4, 6)}})
+		cases = append(cases, oracleCase{domain: microsoft, op: "FusedConv", opset: 1, constant: true,
+			attrs: attributes(onnxio.NewString("activation", "Clip"), onnxio.NewFloats("activation_params", -2, 3)), in: []*value.Tensor{f(1, 2, 5, 5), f(3, 2, 3, 3), f(3), f(1, 3, 3, 3)}},
+			oracleCase{domain: microsoft, op: "FusedConv", opset: 1, constant: true,
+				attrs: attributes(onnxio.NewString("activation", pick(r, "Relu", "Sigmoid", "Tanh"))), in: []*value.Tensor{f(1, 2, 5, 5), f(3, 2, 3, 3)}},
+			oracleCase{domain: microsoft, op: "FusedConv", opset: 1, constant: true,
+				attrs: attributes(onnxio.NewString("activation", "HardSigmoid"), onnxio.NewFloats("activation_params", 0.3, 0.4)), in: []*value.Tensor{f(1, 2, 5, 5), f(3, 2, 3, 3), f(3)}})
 	}
 	compareWithOracle(t, cases)
 }

@@ -71,7 +71,7 @@ func buildTreeEnsemble(n *Node) (Kernel, error) {
 	n.Ignore("nodes_hitrates") // a hint about speed
 	e := &treeEnsemble{targets: n.Ints("leaf_targetids"), roots: n.Ints("tree_roots"), width: int(n.Int("n_targets", 0)),
 		join: int(n.Int("aggregate_function", joinSum)), transform: int(n.Int("post_transform", transformNone))}
-	if e.join < joinAverage || e.join > joinMax || e.transform < transformNone || e.transform > transformSoftmaxZero {
+	if e.join < joinAverage || e.join > joinMax || e.transform < transformNone || e.transform > transformProbit {
 		return nil, fmt.Errorf("aggregate_function %d with post_transform %d is not supported", e.join, e.transform)
 	}
 	var err error
@@ -265,6 +265,10 @@ func (e *treeEnsemble) finish(y []float64) {
 	case transformLogistic:
 		for i, v := range y {
 			y[i] = 1 / (1 + math.Exp(-v))
+		}
+	case transformProbit: // the inverse of the normal distribution function
+		for i, v := range y {
+			y[i] = math.Sqrt2 * math.Erfinv(2*v-1)
 		}
 	case transformSoftmax, transformSoftmaxZero:
 		top, sum := math.Inf(-1), 0.0

@@ -18,7 +18,6 @@ func writeDepthwise(ctx *build.Context) {
 		overTaps(ctx, w, "depthwise", "sum, from bias on, of taps times weights", (*tapLoop).weighted)
 		overTaps(ctx, w, "maxima", "maximum of bias and the taps, weights left aside", (*tapLoop).maximum)
 	}
-	splitPairs(ctx)
 }
 
 // overTaps writes a function that combines the taps of each output in turn.
@@ -113,30 +112,4 @@ func (d *tapLoop) maximum() {
 		d.ctx.VMOVUPS(operand.Mem{Base: d.sources[i], Index: d.offset, Scale: 1}, d.element)
 		d.ctx.VMAXPS(sum, d.element, sum)
 	}
-}
-
-// splitPairs separates even and odd elements. VSHUFPS does so within each half
-// of a register; VPERMPD then puts the halves' quarters in order.
-func splitPairs(ctx *build.Context) {
-	function(ctx, "splitPairsAVX2", "func(even, odd, src *float32, vectors int)",
-		"splitPairsAVX2 puts 16 elements of src, vectors > 0 times, in turn into even and odd.")
-	even, odd, src, vectors := gp(ctx, "even"), gp(ctx, "odd"), gp(ctx, "src"), gp(ctx, "vectors")
-	low, high, v := ctx.YMM(), ctx.YMM(), ctx.YMM()
-	ctx.Label("next")
-	ctx.VMOVUPS(at(src, 0), low)
-	ctx.VMOVUPS(at(src, 32), high)
-	for _, part := range []struct {
-		dst  reg.GPVirtual
-		pick uint64
-	}{{even, 0x88}, {odd, 0xdd}} {
-		ctx.VSHUFPS(operand.Imm(part.pick), high, low, v)
-		ctx.VPERMPD(operand.Imm(0xd8), v, v)
-		ctx.VMOVUPS(v, at(part.dst, 0))
-		ctx.ADDQ(operand.Imm(32), part.dst)
-	}
-	ctx.ADDQ(operand.Imm(64), src)
-	ctx.DECQ(vectors)
-	ctx.JNE(operand.LabelRef("next"))
-	ctx.VZEROUPPER()
-	ctx.RET()
 }

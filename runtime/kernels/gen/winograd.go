@@ -9,6 +9,8 @@ package main
 // position modulo 4, so that any element of all tiles is a plain vector.
 
 import (
+	"fmt"
+
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -21,8 +23,18 @@ func writeWinograd(ctx *build.Context) {
 		t.input()
 		t.output()
 	}
-	splitFours(ctx)
-	joinFours(ctx)
+	f := &fours{ctx: ctx,
+		even: lanes(ctx, "evenOfTwo", func(lane int) int { return 2 * lane }),
+		odd:  lanes(ctx, "oddOfTwo", func(lane int) int { return 2*lane + 1 }),
+		low:  lanes(ctx, "lowOfTwo", func(lane int) int { return lane/2 + lane%2*16 }),
+		high: lanes(ctx, "highOfTwo", func(lane int) int { return 8 + lane/2 + lane%2*16 }),
+		bits: lanes(ctx, "bitOfLane", func(lane int) int { return 1 << lane }),
+	}
+	for _, w := range []width{avx512, avx2} {
+		f.packing = &packing{ctx: ctx, w: w, laneBits: f.bits}
+		f.split()
+		f.join()
+	}
 }
 
 type transform struct {
@@ -196,51 +208,94 @@ func loaded(ctx *build.Context, mem operand.Mem) reg.VecVirtual {
 	return r
 }
 
-// splitFours separates 64 elements by position modulo 4 (AVX-512 only): even and
-// odd ones first, and those again.
-func splitFours(ctx *build.Context) {
-	evenMem := lanes(ctx, "evenOfTwo", func(lane int) int { return 2 * lane })
-	oddMem := lanes(ctx, "oddOfTwo", func(lane int) int { return 2*lane + 1 })
-	function(ctx, "splitFoursAVX512", "func(dst, src *float32, lead, planeStep int, load uint64, store uint32)",
-		"splitFoursAVX512 puts 64 elements in turn into four planes, planeStep bytes apart. Elements not in\nload are zero, lanes not in store are left alone. Element 0 is lead bytes before src.")
+// fours writes what separates rows by position modulo 4, and its inverse.
+type fours struct {
+	*packing
+	ctx                        *build.Context
+	even, odd, low, high, bits operand.Mem // tables
+}
+
+// split keeps even and odd elements apart, and does so to both again.
+func (f *fours) split() {
+	ctx, w := f.ctx, f.w
+	name := "splitFours" + w.name
+	function(ctx, name, "func(dst, src *float32, lead, planeStep int, load uint64, store uint32)",
+		fmt.Sprintf("%s puts %d elements in turn into four planes, planeStep bytes apart. Elements not in\nload are zero, lanes not in store are left alone. Element 0 is lead bytes before src.", name, 4*w.lanes))
 	dst, src, planeStep := gp(ctx, "dst"), gp(ctx, "src"), gp(ctx, "planeStep")
 	ctx.SUBQ(gp(ctx, "lead"), src)
 	bits := gp(ctx, "load")
-	store := mask(ctx, ctx.Load(ctx.Param("store"), ctx.GP32()))
-	even, odd := loaded(ctx, evenMem), loaded(ctx, oddMem)
 	v := make([]reg.VecVirtual, 4)
 	for i := range v {
-		v[i] = ctx.ZMM()
-		ctx.VMOVUPS_Z(at(src, 64*i), mask(ctx, bits.As32()), v[i])
-		ctx.SHRQ(operand.Imm(16), bits)
+		v[i] = w.new(ctx)
+		f.read(at(src, w.bytes()*i), f.mask(bits.As32()), v[i])
+		ctx.SHRQ(operand.Imm(uint64(w.lanes)), bits)
 	}
-	evens := []reg.VecVirtual{permuted(ctx, even, v[0], v[1]), permuted(ctx, even, v[2], v[3])}
-	odds := []reg.VecVirtual{permuted(ctx, odd, v[0], v[1]), permuted(ctx, odd, v[2], v[3])}
-	for _, r := range []reg.VecVirtual{
-		permuted(ctx, even, evens[0], evens[1]), permuted(ctx, even, odds[0], odds[1]),
-		permuted(ctx, odd, evens[0], evens[1]), permuted(ctx, odd, odds[0], odds[1]),
-	} {
-		ctx.VMOVUPS(r, store, at(dst, 0))
+	half := f.halves()
+	even, odd := half.even(v[0], v[1]), half.odd(v[0], v[1])
+	even2, odd2 := half.even(v[2], v[3]), half.odd(v[2], v[3])
+	put := f.storing()
+	for _, r := range []reg.VecVirtual{half.even(even, even2), half.even(odd, odd2), half.odd(even, even2), half.odd(odd, odd2)} {
+		put(r, at(dst, 0))
 		ctx.ADDQ(planeStep, dst)
 	}
 	ctx.VZEROUPPER()
 	ctx.RET()
 }
 
-// joinFours is the inverse.
-func joinFours(ctx *build.Context) {
-	lowMem := lanes(ctx, "lowOfTwo", func(lane int) int { return lane/2 + lane%2*16 })
-	highMem := lanes(ctx, "highOfTwo", func(lane int) int { return 8 + lane/2 + lane%2*16 })
-	function(ctx, "joinFoursAVX512", "func(dst, src *float32, planeStep int, store uint64)",
-		"joinFoursAVX512 takes 64 elements in turn from four planes, planeStep bytes apart. Elements not in\nstore are left alone.")
+// halves are the even and the odd elements of two vectors.
+type halves struct {
+	even, odd func(a, b reg.VecVirtual) reg.VecVirtual
+}
+
+func (f *fours) halves() halves {
+	if f.w.masked {
+		even, odd := loaded(f.ctx, f.even), loaded(f.ctx, f.odd)
+		return halves{
+			even: func(a, b reg.VecVirtual) reg.VecVirtual { return permuted(f.ctx, even, a, b) },
+			odd:  func(a, b reg.VecVirtual) reg.VecVirtual { return permuted(f.ctx, odd, a, b) },
+		}
+	}
+	pick := func(elements uint64) func(a, b reg.VecVirtual) reg.VecVirtual {
+		return func(a, b reg.VecVirtual) reg.VecVirtual {
+			r := f.ctx.YMM()
+			f.ctx.VSHUFPS(operand.Imm(elements), b, a, r)
+			f.ctx.VPERMPD(operand.Imm(0xd8), r, r)
+			return r
+		}
+	}
+	return halves{even: pick(0x88), odd: pick(0xdd)}
+}
+
+// join is the inverse of split.
+func (f *fours) join() {
+	ctx, w := f.ctx, f.w
+	name := "joinFours" + w.name
+	doc := "Elements not in\nstore are left alone."
+	if !w.masked {
+		doc = "store is left\naside."
+	}
+	function(ctx, name, "func(dst, src *float32, planeStep int, store uint64)",
+		fmt.Sprintf("%s takes %d elements in turn from four planes, planeStep bytes apart. %s", name, 4*w.lanes, doc))
 	dst, src, planeStep := gp(ctx, "dst"), gp(ctx, "src"), gp(ctx, "planeStep")
-	bits := gp(ctx, "store")
-	low, high := loaded(ctx, lowMem), loaded(ctx, highMem)
 	v := make([]reg.VecVirtual, 4)
 	for i := range v {
-		v[i] = loaded(ctx, at(src, 0))
+		v[i] = w.new(ctx)
+		ctx.VMOVUPS(at(src, 0), v[i])
 		ctx.ADDQ(planeStep, src)
 	}
+	if w.masked {
+		f.joinWide(dst, v)
+	} else {
+		f.joinNarrow(dst, v)
+	}
+	ctx.VZEROUPPER()
+	ctx.RET()
+}
+
+func (f *fours) joinWide(dst reg.GPVirtual, v []reg.VecVirtual) {
+	ctx := f.ctx
+	bits := gp(ctx, "store")
+	low, high := loaded(ctx, f.low), loaded(ctx, f.high)
 	firsts := []reg.VecVirtual{permuted(ctx, low, v[0], v[2]), permuted(ctx, low, v[1], v[3])}
 	lasts := []reg.VecVirtual{permuted(ctx, high, v[0], v[2]), permuted(ctx, high, v[1], v[3])}
 	for i, r := range []reg.VecVirtual{
@@ -250,6 +305,27 @@ func joinFours(ctx *build.Context) {
 		ctx.VMOVUPS(r, mask(ctx, bits.As32()), at(dst, 64*i))
 		ctx.SHRQ(operand.Imm(16), bits)
 	}
-	ctx.VZEROUPPER()
-	ctx.RET()
+}
+
+// joinNarrow interleaves within the halves of registers, as AVX2 does, and
+// puts the halves in order at last.
+func (f *fours) joinNarrow(dst reg.GPVirtual, v []reg.VecVirtual) {
+	ctx := f.ctx
+	interleave := func(op func(...operand.Op), a, b reg.VecVirtual) reg.VecVirtual {
+		r := ctx.YMM()
+		op(b, a, r)
+		return r
+	}
+	low, high := func(ops ...operand.Op) { ctx.VUNPCKLPS(ops...) }, func(ops ...operand.Op) { ctx.VUNPCKHPS(ops...) }
+	firsts := []reg.VecVirtual{interleave(low, v[0], v[2]), interleave(low, v[1], v[3])}
+	lasts := []reg.VecVirtual{interleave(high, v[0], v[2]), interleave(high, v[1], v[3])}
+	fours := []reg.VecVirtual{
+		interleave(low, firsts[0], firsts[1]), interleave(high, firsts[0], firsts[1]),
+		interleave(low, lasts[0], lasts[1]), interleave(high, lasts[0], lasts[1]),
+	}
+	for i, halves := range []uint64{0x20, 0x20, 0x31, 0x31} {
+		r := ctx.YMM()
+		ctx.VPERM2F128(operand.Imm(halves), fours[i%2*2+1], fours[i%2*2], r)
+		ctx.VMOVUPS(r, at(dst, 32*i))
+	}
 }

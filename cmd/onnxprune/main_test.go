@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"onnxprune"
+	"onnxprune/onnxio"
+	"onnxprune/testmodels"
+)
+
+// The scripts in testdata run the program as users do. Their own commands are
+//
+//	model NAME FILE      write a model of the table below
+//	exits CODE COMMAND   run a command that fails with that code, with one line on stderr that begins with the program's
+//	                     name, and with every file as it was before
+//	plain FILE           copy the last output to a file, with times and the folder of the test replaced
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"model": writeModel, "exits": exits, "plain": plain,
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NO_COLOR", "1")
+			return nil
+		},
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+	})
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"onnxprune": main})
+}
+
+func writeModel(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: model NAME FILE")
+	}
+	var b []byte
+	switch args[0] {
+	case "demo":
+		b = testmodels.DemoModel()
+	case "six":
+		b = testmodels.SixConvolutions().Bytes()
+	case "mask_rcnn":
+		b = testmodels.MaskRCNNR50(testmodels.RCNNOptions{Divisor: 16}).Bytes()
+	case "open": // height and width are open
+		m := testmodels.New(17)
+		x := m.Input("image", onnxio.Float, "N", 3, "H", "W")
+		y := m.Relu(m.Conv("first", x, 3, 8, 3))
+		m.Output(m.Conv("second", y, 8, 4, 3), onnxio.Float, "N", 4, "H", "W")
+		b = m.Bytes()
+	case "wrong_concat":
+		m := testmodels.New(17)
+		x := m.Input("x", onnxio.Float, 1, 4, 8, 8)
+		m.Output(m.Concat(7, x, x), onnxio.Float, 1, 8, 8, 8)
+		b = m.Bytes()
+	case "no_opset":
+		g := testmodels.New(17)
+		g.Output(g.Relu(g.Input("x", onnxio.Float, 1, 4)), onnxio.Float, 1, 4)
+		b = onnxio.NewModel(8, "test", nil, g.Graph()).Bytes()
+	case "missing_data", "escaping_data":
+		location := map[string]string{"missing_data": "weights.bin", "escaping_data": "../weights.bin"}[args[0]]
+		b = testmodels.ExternalWeight(location)
+	default:
+		ts.Fatalf("there is no model %q", args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o666))
+}
+
+// exits checks the exit code, the single line, and that nothing changed on the disk.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	before := snapshot(ts)
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		e, ok := err.(*exec.ExitError)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		code = e.ExitCode()
+	}
+	message := ts.ReadFile("stderr")
+	if code != want {
+		ts.Fatalf("exit code %d, want %d: %s", code, want, message)
+	}
+	if strings.Count(message, "\n") != 1 || !strings.HasPrefix(message, "onnxprune: ") {
+		ts.Fatalf("stderr is not one line that begins with the program's name: %q", message)
+	}
+	if after := snapshot(ts); after != before {
+		ts.Fatalf("files changed from\n%sto\n%s", before, after)
+	}
+}
+
+// snapshot lists all files of the script's folder with their content's hash.
+func snapshot(ts *testscript.TestScript) string {
+	var b strings.Builder
+	root := ts.Getenv("WORK")
+	ts.Check(filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if !d.Type().IsRegular() {
+			fmt.Fprintln(&b, rel)
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		fmt.Fprintf(&b, "%s %x\n", rel, sha256.Sum256(content))
+		return err
+	}))
+	return b.String()
+}
+
+var times = regexp.MustCompile(`\b\d+(\.\d+)? m?s\b`)
+
+func plain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: plain FILE")
+	}
+	out := strings.ReplaceAll(ts.ReadFile("stdout"), ts.Getenv("WORK"), "$WORK")
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(times.ReplaceAllString(out, "TIME")), 0o666))
+}
+
+func TestTheBuiltProgramStarts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	program := filepath.Join(t.TempDir(), "onnxprune")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(program, "version")
+	cmd.Env = []string{}
+	out, err := cmd.CombinedOutput()
+	if want := "onnxprune " + onnxprune.Version + "\n"; err != nil || string(out) != want {
+		t.Errorf("got %q, %v, want %q", out, err, want)
+	}
+}
+
+func TestAnInterruptEndsThePruneWithItsOwnCode(t *testing.T) {
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.onnx"), filepath.Join(dir, "out.onnx")
+	if err := os.WriteFile(in, testmodels.DemoModel(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, []string{in, out, "--params", "conv1_weights", "--ratios", "0.3"}, &stdout, &stderr)
+	if want := "onnxprune: interrupted, nothing was written\n"; code != onnxprune.ExitInterrupted || stderr.String() != want {
+		t.Errorf("exit code %d, %q, want %d, %q", code, stderr.String(), onnxprune.ExitInterrupted, want)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("an output was written")
+	}
+}
