@@ -1,7 +1,6 @@
 package onnxprune
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -91,14 +90,11 @@ type Request struct {
 }
 
 // Select picks the channels that a request asks for, and works out all that their removal changes. What patterns matched but could not
-// take is counted in the second result.
+// take is counted in the second result; where they could take nothing the plan is empty.
 func (n *Network) Select(r Request) (*plan.Plan, []selection.Left, error) {
 	wants, left, err := selection.Resolve(n.Channels, r.Params, r.Ratios)
 	if err != nil {
 		return nil, nil, n.hint(err, r.Params)
-	}
-	if len(wants) == 0 {
-		return nil, left, refuse("nothing that matches can be pruned: %s", reasons(left))
 	}
 	choice, err := selection.Select(n.Channels, wants, selection.Options{Criterion: r.Criterion, Vote: r.Vote, Align: r.Align, Seed: r.Seed})
 	if err != nil {
@@ -123,16 +119,6 @@ func (n *Network) hint(err error, names []string) error {
 		}
 	}
 	return err
-}
-
-func reasons(left []selection.Left) string {
-	var out []string
-	for _, l := range left {
-		for _, why := range sortedKeys(l.Reasons) {
-			out = append(out, fmt.Sprintf("%d because %s", l.Reasons[why], why))
-		}
-	}
-	return strings.Join(out, "; ")
 }
 
 // Apply returns the pruned model. It shares weights with the network's model, which must stay open. A plan that was

@@ -165,7 +165,10 @@ func (p *pruning) analyse(context.Context) (err error) {
 	before, shapes := p.network.Cost()
 	p.report = Report{Tool: "onnxprune " + Version, Input: p.in, DryRun: p.opt.DryRun, Plan: p.opt.PlanIn,
 		InputShapes: shapes, Before: costs(before, p.model)}
-	return nil
+	if p.opt.DryRun || p.opt.Verify != VerifyMasked {
+		return nil
+	}
+	return p.network.checkInputs(p.opt.Compare)
 }
 
 func (p *pruning) choose(context.Context) error {
@@ -193,7 +196,7 @@ func (p *pruning) choose(context.Context) error {
 		p.report.Cuts = []plan.Cut{}
 	}
 	if p.plan.Empty() {
-		p.note("no channel goes at these ratios: the output is the input, byte for byte")
+		p.note("no channel goes: the output is the input, byte for byte")
 	}
 	return nil
 }
@@ -239,9 +242,7 @@ func (p *pruning) notes() {
 }
 
 func (p *pruning) verify(ctx context.Context) error {
-	if p.opt.Verify == VerifyLoad {
-		p.report.Verification = Verification{Mode: VerifyLoad, Status: "passed",
-			Summary: "the output was loaded again and its shapes are those that were worked out; it was not run"}
+	if p.opt.Verify == VerifyLoad { // what is left to prove is proven on the file, in reload
 		return nil
 	}
 	twin, err := rewrite.MaskedTwin(p.model, p.plan)
@@ -271,10 +272,16 @@ func (p *pruning) save(context.Context) error {
 	return nil
 }
 
-// reload reads the file that was written, and checks it as the model in memory was checked.
-func (p *pruning) reload(context.Context) error {
+// reload reads the file that was written, and checks it as the model in memory was checked. Where it is not to be run, it is at
+// least compiled for a run.
+func (p *pruning) reload(ctx context.Context) error {
+	if p.opt.Verify == VerifyLoad {
+		p.report.Verification = Verification{Mode: VerifyLoad, Status: "passed",
+			Summary: "the output was loaded again, its shapes are those that were worked out, and it compiles; it was not run"}
+	}
 	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
-		return err // what went into a stream can not be read again
+		p.report.Verification.Summary += "; what went into a stream was not read again"
+		return err
 	}
 	fail := func(err error) error {
 		os.Remove(p.out)
@@ -286,6 +293,15 @@ func (p *pruning) reload(context.Context) error {
 	}
 	defer m.Close()
 	if _, err := checkShapes(p.network, p.plan, m); err != nil {
+		return fail(err)
+	}
+	if p.opt.Verify != VerifyLoad {
+		return nil
+	}
+	var lacks *verify.CannotRunError
+	if err := verify.Load(ctx, p.out); errors.As(err, &lacks) {
+		p.report.Verification.Summary = fmt.Sprintf("the output was loaded again and its shapes are those that were worked out; it was not run (%v)", lacks)
+	} else if err != nil {
 		return fail(err)
 	}
 	return nil

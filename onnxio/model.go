@@ -25,7 +25,8 @@ type Model struct {
 	Graph        *Graph
 	Functions    []*Function
 
-	file *source // the mapped file and its external data
+	file  *source // the mapped file and its external data
+	split bool    // it came with external data, and is saved with some
 }
 
 // Graph is a GraphProto: the main graph, or a body of If, Loop, Scan or SequenceMap.

@@ -79,6 +79,7 @@ func (m *Model) checkExternal() error {
 		if _, err := t.Raw(); err != nil {
 			return err
 		}
+		m.split = true
 	}
 	return nil
 }

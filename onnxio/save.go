@@ -69,7 +69,7 @@ func (m *Model) save(path string, limit int64) error {
 	if len(ext) > 0 && m.file == nil {
 		return fmt.Errorf("%s: the data of tensor %q is external, but the model was not read from a file", path, ext[0].Name)
 	}
-	if len(ext) == 0 && m.Size() <= limit {
+	if len(ext) == 0 && !m.split && m.Size() <= limit {
 		return saveFiles(output{path, m.Encode})
 	}
 	if !m.changed() && m.Size() <= limit {

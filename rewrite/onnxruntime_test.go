@@ -188,7 +188,7 @@ func beforeSelection(g *graph.Graph) []*graph.Value {
 		if selects && !after {
 			add(compared(n.Input(0)))
 			if n.Op == "NonMaxSuppression" {
-				add(n.Input(1))
+				add(unrooted(n.Input(1)))
 			}
 		}
 		for _, v := range n.Outputs {
@@ -204,6 +204,15 @@ func beforeSelection(g *graph.Graph) []*graph.Value {
 func compared(v *graph.Value) *graph.Value {
 	for v != nil && v.Producer != nil && slices.Contains([]string{"Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Cast", "Not", "And", "Equal", "Reshape"}, v.Producer.Op) {
 		v = v.Producer.Inputs[0]
+	}
+	return v
+}
+
+// unrooted follows scores back through a square root, whose slope is without bound where the scores are near zero, as they are on
+// pictures that show nothing.
+func unrooted(v *graph.Value) *graph.Value {
+	if v != nil && v.Producer != nil && v.Producer.Op == "Transpose" && v.Producer.Inputs[0].Producer != nil && v.Producer.Inputs[0].Producer.Op == "Sqrt" {
+		return v.Producer.Inputs[0].Producer.Inputs[0]
 	}
 	return v
 }

@@ -1,8 +1,7 @@
 package runtime
 
-// The compiler turns decoded graphs into programs. Names live in scopes: a body's scope lies inside that of the graph
-// around it, and a name that only the outer one knows becomes a capture; a local function's scope lies in none, and its
-// nodes become steps of the calling program. That way nothing has to be renamed when a function is opened.
+// The compiler turns decoded graphs into programs: it resolves the names that each node reads (scope.go), opens calls of
+// local functions (function.go), computes what is constant (fold.go), builds a step for the rest, and fuses steps (fuse.go).
 
 import (
 	"errors"
@@ -17,6 +16,7 @@ import (
 const (
 	maxSteps     = 1 << 17 // of a whole model: functions that call functions can grow without end
 	maxCallDepth = 100     // of local functions
+	maxBodyDepth = 100     // of bodies in bodies
 )
 
 // compiler holds what is shared by all graphs of a model.
@@ -28,7 +28,6 @@ type compiler struct {
 	sparse    map[*onnxio.SparseTensor]*value.Tensor
 	steps     int
 	problems  []Unsupported
-	folding   *memory
 	folded    int64 // bytes that folding made
 	wide      map[*value.Tensor]*value.Tensor
 	decoded   map[*onnxio.Function]*graph
@@ -42,91 +41,11 @@ var errReported = errors.New("a node below can not be compiled")
 func newCompiler(m *onnxio.Model, o Options) *compiler {
 	c := &compiler{model: m, options: o, functions: map[functionKey]*onnxio.Function{},
 		weights: map[*onnxio.Tensor]*value.Tensor{}, sparse: map[*onnxio.SparseTensor]*value.Tensor{},
-		folding: &memory{}, wide: map[*value.Tensor]*value.Tensor{}, decoded: map[*onnxio.Function]*graph{}}
+		wide: map[*value.Tensor]*value.Tensor{}, decoded: map[*onnxio.Function]*graph{}}
 	for _, f := range m.Functions {
 		c.functions[functionKey{f.Domain, f.Name, f.Overload}] = f
 	}
 	return c
-}
-
-// builder is a program that is being made.
-type builder struct {
-	*program
-	constSlots map[value.Value]int
-}
-
-func newBuilder(name string) *builder {
-	return &builder{program: &program{name: name}, constSlots: map[value.Value]int{}}
-}
-
-func (b *builder) slot() int {
-	b.slots++
-	return b.slots - 1
-}
-
-// ref is what a name stands for: a slot of the scope's program, or a value that is known.
-type ref struct {
-	slot  int
-	known value.Value
-}
-
-// absent stands for an optional input that is not given.
-var absent = ref{slot: -1}
-
-func (r ref) absent() bool { return r.known == nil && r.slot < 0 }
-
-// slotOf returns the slot from which steps read r.
-func (b *builder) slotOf(r ref) int {
-	if r.known == nil {
-		return r.slot
-	}
-	slot, ok := b.constSlots[r.known]
-	if !ok {
-		slot = b.slot()
-		b.constSlots[r.known] = slot
-		b.constants = append(b.constants, constant{slot, r.known})
-	}
-	return slot
-}
-
-// scope holds the names of one graph or function body.
-type scope struct {
-	parent     *scope // whose values may be captured; nil for the main graph and for functions
-	program    *builder
-	names      map[string]ref
-	opset      func(domain string) int64
-	path       string // of the node that owns the graph; "" for the main graph
-	attributes map[string]*onnxio.Attribute
-	inFunction bool
-	calls      int // depth of function calls
-}
-
-// lookup finds a name, and captures it where an outer graph defines it.
-func (s *scope) lookup(name string) (ref, bool) {
-	if r, ok := s.names[name]; ok {
-		return r, true
-	}
-	if s.parent == nil {
-		return ref{}, false
-	}
-	r, ok := s.parent.lookup(name)
-	if !ok {
-		return ref{}, false
-	}
-	if r.known == nil && !r.absent() {
-		k := capture{slot: s.program.slot(), outer: r.slot}
-		s.program.captures = append(s.program.captures, k)
-		r = ref{slot: k.slot}
-	}
-	s.names[name] = r
-	return r, true
-}
-
-func (s *scope) within(name string) string {
-	if s.path == "" {
-		return name
-	}
-	return s.path + "/" + name
 }
 
 // main compiles the model's graph. frozen initializers that are graph inputs too count as constants.
@@ -375,6 +294,9 @@ func buildKernel(n *node, path string, refs []ref, attrs []*onnxio.Attribute, bo
 
 // body compiles the graph of a control-flow attribute.
 func (c *compiler) body(outer *scope, g *onnxio.Graph, path string) (*program, error) {
+	if outer.depth >= maxBodyDepth {
+		return nil, &fatalError{fmt.Errorf("%s: bodies nest deeper than %d", path, maxBodyDepth)}
+	}
 	d, err := decodeGraph(g, outer.opset)
 	if err != nil {
 		return nil, err
@@ -382,7 +304,7 @@ func (c *compiler) body(outer *scope, g *onnxio.Graph, path string) (*program, e
 	before := len(c.problems)
 	b := newBuilder(path)
 	s := &scope{parent: outer, program: b, names: map[string]ref{}, opset: outer.opset, path: path,
-		attributes: outer.attributes, inFunction: outer.inFunction, calls: outer.calls}
+		attributes: outer.attributes, inFunction: outer.inFunction, calls: outer.calls, depth: outer.depth + 1}
 	for _, in := range g.Inputs {
 		slot := b.slot()
 		b.inputs = append(b.inputs, slot)

@@ -234,6 +234,29 @@ func TestFunctionsThatGrowWithoutEndAreRefused(t *testing.T) {
 	}
 }
 
+func TestBodiesThatNestTooDeepAreRefused(t *testing.T) {
+	relu := func() *onnxio.Graph {
+		g := onnxio.NewGraph("relu")
+		g.AddNode(onnxio.NewNode("Relu", "", []string{"x"}, []string{"y"}))
+		g.AddOutput(onnxio.NewValueInfo("y", nil))
+		return g
+	}
+	inner := relu()
+	for range 300 {
+		outer := onnxio.NewGraph("outer")
+		outer.AddNode(onnxio.NewNode("If", "", []string{"c"}, []string{"y"},
+			onnxio.NewGraphAttr("then_branch", inner), onnxio.NewGraphAttr("else_branch", relu())))
+		outer.AddOutput(onnxio.NewValueInfo("y", nil))
+		inner = outer
+	}
+	inner.AddInput(onnxio.NewValueInfo("x", nil))
+	inner.AddInput(onnxio.NewValueInfo("c", nil))
+	_, err := runtime.Compile(onnxio.NewModel(8, "", []onnxio.Opset{{Version: 17}}, inner), runtime.Options{})
+	if err == nil || !strings.Contains(err.Error(), "nest deeper than 100") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestScanDirectionsAndAxes(t *testing.T) {
 	b := testmodels.New(17)
 	x := b.Input("x", onnxio.Float, 2, 3)

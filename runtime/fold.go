@@ -3,7 +3,9 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 
 	"onnxprune/onnxio"
 	"onnxprune/runtime/ops"
@@ -34,42 +36,45 @@ func (c *compiler) fold(s *step, refs []ref, outputs int) (out []value.Value) {
 		}
 	}
 	// a weight may be widened from int8 to float32, say; what grows by more has to stay within bounds in all
-	c.folding.limit = 4*size + min(maxFoldedGrowth, c.options.MemoryLimit/4-c.folded)
-	if c.folding.limit > c.options.MemoryLimit {
-		return nil
-	}
-	a := &arena{memory: c.folding}
-	f := &frame{run: &run{session: &Session{}}, arena: arena{memory: c.folding}, in: in}
+	a := &bounded{left: 4*size + max(0, min(maxFoldedGrowth, c.options.MemoryLimit/4-c.folded))}
+	f := &frame{run: &run{session: &Session{}}, in: in}
 	f.ctx = ops.Context{Context: context.Background(), Alloc: a, TripLimit: c.options.TripLimit}
 	out, err := f.call(s)
-	defer func() {
-		a.end()
-		c.folding.trim()
-	}()
 	if err != nil || len(out) < outputs || slices.Contains(out, nil) {
 		return nil
 	}
-	for i, v := range out {
+	for _, v := range out {
 		if t, ok := v.(*value.Tensor); ok {
 			c.folded += int64(t.Len()) * width(t.Type)
 		}
-		out[i] = detach(v)
 	}
 	return out
 }
 
-// detach returns v over memory that no arena takes back. Constants live as long as the session.
-func detach(v value.Value) value.Value {
-	switch v := v.(type) {
-	case *value.Tensor:
-		if t, ok := v.Escape(); ok {
-			return t
-		}
-		if _, counted := v.Managed(); !counted {
-			return v
-		}
+// bounded makes tensors that live as long as the session, up to a number of bytes.
+type bounded struct {
+	mu   sync.Mutex
+	left int64
+}
+
+// New implements ops.Allocator.
+func (b *bounded) New(t onnxio.DataType, shape []int) (*value.Tensor, error) {
+	n, err := value.CheckedCount(shape)
+	if err != nil {
+		return nil, err
 	}
-	return value.Clone(v)
+	size := int64(n) * width(t)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if size > b.left {
+		return nil, &LimitError{Type: t, Shape: shape, Need: size, Limit: b.left}
+	}
+	d := value.Make(t, n)
+	if d == nil {
+		return nil, fmt.Errorf("%v is not an element type", t)
+	}
+	b.left -= size
+	return &value.Tensor{Type: t, Shape: slices.Clone(shape), Data: d}, nil
 }
 
 // dense writes a sparse initializer out.

@@ -35,7 +35,7 @@ func (c *compiler) call(s *scope, f *onnxio.Function, n *node, refs []ref, attrs
 		c.decoded[f] = d
 	}
 	inner := &scope{program: s.program, names: map[string]ref{}, opset: f.Opset, path: path,
-		attributes: env, inFunction: true, calls: s.calls + 1}
+		attributes: env, inFunction: true, calls: s.calls + 1, depth: s.depth}
 	for i, name := range f.Inputs {
 		inner.names[name] = absent
 		if i < len(refs) {

@@ -108,26 +108,22 @@ func decode(out *graph, nodes []*onnxio.Node, outputs []string, opset func(strin
 
 // hoist fills the side table and returns the encoded skeleton.
 func (t *sideTable) hoist(nodes []*onnxio.Node, outputs []string, opset func(string) int64) []byte {
-	g := onnxio.NewGraph("skeleton")
+	var g []byte
 	for i, n := range nodes {
-		attrs := []*onnxio.Attribute{
-			onnxio.NewString(tagDomain, n.Domain),
-			onnxio.NewString(tagName, n.Name),
-			onnxio.NewString(tagOverload, n.Overload),
-			onnxio.NewString(tagVersion, strconv.FormatInt(opset(n.Domain), 10)),
-			onnxio.NewInt(tagInputs, int64(len(n.Inputs))),
-		}
+		attrs := encodedText(nil, tagDomain, n.Domain)
+		attrs = encodedText(attrs, tagName, n.Name)
+		attrs = encodedText(attrs, tagOverload, n.Overload)
+		attrs = encodedText(attrs, tagVersion, strconv.FormatInt(opset(n.Domain), 10))
+		attrs = encodedInt(attrs, tagInputs, int64(len(n.Inputs)))
 		for _, a := range n.Attributes {
-			attrs = append(attrs, t.attribute(a))
+			attrs = t.attribute(attrs, a)
 		}
 		// onnx-go names a stand-in for a missing input after the node
-		g.AddNode(onnxio.NewNode(strings.ToValidUTF8(n.OpType, "?"), "n"+strconv.Itoa(i), t.values(n.Inputs), t.values(n.Outputs), attrs...))
+		g = encodedNode(g, "n"+strconv.Itoa(i), n.OpType, t.values(n.Inputs), t.values(n.Outputs), attrs)
 	}
-	g.AddNode(onnxio.NewNode(sinkOp, "sink", t.values(outputs), t.values([]string{""}),
-		onnxio.NewInt(tagInputs, int64(len(outputs)))))
+	g = encodedNode(g, "sink", sinkOp, t.values(outputs), t.values([]string{""}), encodedInt(nil, tagInputs, int64(len(outputs))))
 	last := strconv.Itoa(len(t.names) - 1)
-	g.AddOutput(onnxio.NewValueInfo(last, nil))
-	return onnxio.NewModel(8, "", []onnxio.Opset{{Version: 1}}, g).Bytes()
+	return encodedModel(g, last)
 }
 
 // values numbers names. Each absent value gets a number of its own.
@@ -145,24 +141,24 @@ func (t *sideTable) values(names []string) []string {
 	return out
 }
 
-// attribute returns what goes into the skeleton for an attribute.
-func (t *sideTable) attribute(a *onnxio.Attribute) *onnxio.Attribute {
+// attribute appends what goes into the skeleton for an attribute.
+func (t *sideTable) attribute(b []byte, a *onnxio.Attribute) []byte {
 	if a.RefName == "" && !strings.HasPrefix(a.Name, "@") && strings.ToValidUTF8(a.Name, "?") == a.Name {
 		switch a.Type {
 		case onnxio.AttrInt:
-			return onnxio.NewInt(a.Name, a.I)
+			return encodedInt(b, a.Name, a.I)
 		case onnxio.AttrFloat:
-			return onnxio.NewFloat(a.Name, a.F)
+			return encodedFloat(b, a.Name, a.F)
 		case onnxio.AttrString:
-			return onnxio.NewString(a.Name, string(a.S))
+			return encodedText(b, a.Name, string(a.S))
 		case onnxio.AttrInts:
-			return onnxio.NewInts(a.Name, a.Ints...)
+			return encodedInts(b, a.Name, a.Ints)
 		case onnxio.AttrFloats:
-			return onnxio.NewFloats(a.Name, a.Floats...)
+			return encodedFloats(b, a.Name, a.Floats)
 		}
 	}
 	t.attrs = append(t.attrs, a)
-	return onnxio.NewString(tagKey+strconv.Itoa(len(t.attrs)-1), "")
+	return encodedText(b, tagKey+strconv.Itoa(len(t.attrs)-1), "")
 }
 
 // restore puts a node together from what onnx-go delivered and the side table.

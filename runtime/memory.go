@@ -1,9 +1,9 @@
 package runtime
 
-// Memory of intermediate values. A block goes back to the session's free list when the last reader
-// of its tensor is done, and serves the next tensor that fits, of whatever element type: blocks are
-// plain words. The list keeps only what helps: before new memory is taken from Go, free blocks that did
-// not fit are given up as far as they would push the total over the most that was ever in use.
+// Memory of intermediate values. A session has a few slabs of plain words, from which tensors of all element types take
+// spans; a span goes back, and joins its free neighbours, when the last reader of its tensor is done. The smallest span
+// that is large enough is taken. So a run takes little more than what is in use at its peak, and the next
+// run takes nothing new.
 
 import (
 	"fmt"
@@ -15,23 +15,30 @@ import (
 	"onnxprune/runtime/value"
 )
 
-// smallest is the size in bytes from which memory is counted and kept; less is left to the garbage collector.
-const smallest = 512
+const (
+	smallest  = 512      // bytes: less is left to the garbage collector, and not counted
+	line      = 8        // words: spans are cut in cache lines
+	smallSlab = 64 << 10 // words: no slab is smaller than 512 KiB
+)
 
 // memory is the allocator of a session.
 type memory struct {
 	limit int64
 
-	mu   sync.Mutex
-	free []block // by size
-	held int64   // bytes in free
-	live int64   // bytes in use
-	peak int64   // most bytes in use
+	mu    sync.Mutex
+	slabs []*slab
+	live  int64 // bytes in use
+	peak  int64 // most bytes in use
 }
 
-type block []uint64
+// slab is one piece of Go's memory.
+type slab struct {
+	words []uint64
+	free  []span // by place; no two of them touch
+}
 
-func (b block) bytes() int64 { return int64(len(b)) * 8 }
+// span is a part of a slab, in words.
+type span struct{ at, n int }
 
 // LimitError says that a run would need more memory than it may take.
 type LimitError struct {
@@ -82,20 +89,23 @@ func (m *memory) new(t onnxio.DataType, shape []int) (*value.Tensor, error) {
 		out.Data = value.Make(t, n)
 		return out, nil
 	}
-	if t == onnxio.String { // strings hold pointers: their memory can not be reused as words
+	if t == onnxio.String { // strings hold pointers: they can not lie in words
 		if err := m.take(t, shape, size); err != nil {
 			return nil, err
 		}
 		out.Data = make([]string, n)
-		out.ManageWith(func() { m.give(nil, size) }, func() { m.give(nil, size) })
+		out.Manage(func() { m.release(size) })
 		return out, nil
 	}
-	b, err := m.block(t, shape, size)
+	words := (int((size+7)/8) + line - 1) / line * line
+	s, at, err := m.place(t, shape, words)
 	if err != nil {
 		return nil, err
 	}
-	out.Data = cast(t, unsafe.Pointer(unsafe.SliceData(b)), n)
-	out.ManageWith(func() { m.give(b, b.bytes()) }, func() { m.give(nil, b.bytes()) })
+	part := s.words[at : at+words]
+	clear(part)
+	out.Data = cast(t, unsafe.Pointer(unsafe.SliceData(part)), n)
+	out.Manage(func() { m.giveBack(s, span{at, words}) })
 	return out, nil
 }
 
@@ -103,10 +113,10 @@ func (m *memory) new(t onnxio.DataType, shape []int) (*value.Tensor, error) {
 func (m *memory) take(t onnxio.DataType, shape []int, size int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.takeLocked(t, shape, size)
+	return m.count(t, shape, size)
 }
 
-func (m *memory) takeLocked(t onnxio.DataType, shape []int, size int64) error {
+func (m *memory) count(t onnxio.DataType, shape []int, size int64) error {
 	if size > m.limit-m.live {
 		return &LimitError{t, slices.Clone(shape), size, m.live, m.limit}
 	}
@@ -115,65 +125,85 @@ func (m *memory) takeLocked(t onnxio.DataType, shape []int, size int64) error {
 	return nil
 }
 
-// block returns zeroed memory of at least size bytes.
-func (m *memory) block(t onnxio.DataType, shape []int, size int64) (block, error) {
-	words := int((size + 7) / 8)
+func (m *memory) release(size int64) {
 	m.mu.Lock()
-	i, _ := slices.BinarySearchFunc(m.free, words, func(b block, n int) int { return len(b) - n })
-	if i < len(m.free) && len(m.free[i])-words <= words/4 {
-		b := m.free[i]
-		if err := m.takeLocked(t, shape, b.bytes()); err != nil {
-			m.mu.Unlock()
-			return nil, err
-		}
-		m.free = slices.Delete(m.free, i, i+1)
-		m.held -= b.bytes()
-		m.mu.Unlock()
-		clear(b[:words])
-		return b, nil
-	}
-	words = roundUp(words)
-	err := m.takeLocked(t, shape, int64(words)*8)
-	if err == nil {
-		m.shrink()
-	}
+	m.live -= size
 	m.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	return make(block, words), nil
 }
 
-// roundUp makes sizes that differ by little the same: eight steps from one power of two to the next.
-func roundUp(words int) int {
-	unit := 1
-	for unit*16 <= words {
-		unit *= 2
-	}
-	return (words + unit - 1) / unit * unit
-}
-
-// shrink gives up free blocks, the smallest first, until use and list together are no more than the peak.
-func (m *memory) shrink() {
-	n := 0
-	for n < len(m.free) && m.live+m.held > m.peak {
-		m.held -= m.free[n].bytes()
-		n++
-	}
-	m.free = slices.Delete(m.free, 0, n)
-}
-
-// give takes memory back. b is nil where it can not be used again: strings, and what now belongs to a caller.
-func (m *memory) give(b block, size int64) {
+// place finds room for some words.
+func (m *memory) place(t onnxio.DataType, shape []int, words int) (*slab, int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.live -= size
-	if b == nil {
-		return
+	if err := m.count(t, shape, int64(words)*8); err != nil {
+		return nil, 0, err
 	}
-	i, _ := slices.BinarySearchFunc(m.free, len(b), func(b block, n int) int { return len(b) - n })
-	m.free = slices.Insert(m.free, i, b)
-	m.held += b.bytes()
+	var in *slab
+	best := -1
+	for _, s := range m.slabs {
+		for i, f := range s.free {
+			if f.n >= words && (in == nil || f.n < in.free[best].n) {
+				in, best = s, i
+			}
+		}
+	}
+	if in == nil {
+		in, best = m.grow(words), 0
+	}
+	f := &in.free[best]
+	at := f.at
+	if f.at, f.n = f.at+words, f.n-words; f.n == 0 {
+		in.free = slices.Delete(in.free, best, best+1)
+	}
+	return in, at, nil
+}
+
+// grow adds a slab, in place of those that are empty and too small.
+func (m *memory) grow(words int) *slab {
+	m.slabs = slices.DeleteFunc(m.slabs, (*slab).empty)
+	have := 0
+	for _, s := range m.slabs {
+		have += len(s.words)
+	}
+	n := max(words, have/4, min(smallSlab, int(m.limit/8)))
+	s := &slab{words: make([]uint64, n), free: []span{{0, n}}}
+	m.slabs = append(m.slabs, s)
+	return s
+}
+
+func (s *slab) empty() bool { return len(s.free) == 1 && s.free[0].n == len(s.words) }
+
+// giveBack joins a span with its free neighbours.
+func (m *memory) giveBack(s *slab, f span) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.live -= int64(f.n) * 8
+	i, _ := slices.BinarySearchFunc(s.free, f.at, func(x span, at int) int { return x.at - at })
+	if i < len(s.free) && s.free[i].at == f.at+f.n {
+		f.n += s.free[i].n
+		s.free = slices.Delete(s.free, i, i+1)
+	}
+	if i > 0 && s.free[i-1].at+s.free[i-1].n == f.at {
+		s.free[i-1].n += f.n
+	} else {
+		s.free = slices.Insert(s.free, i, f)
+	}
+	if m.live == 0 {
+		m.settle()
+	}
+}
+
+// settle runs when nothing is in use: slabs that have come to much more than the peak are given up for
+// one that the next run will need.
+func (m *memory) settle() {
+	total := int64(0)
+	for _, s := range m.slabs {
+		total += int64(len(s.words)) * 8
+	}
+	if len(m.slabs) > 1 && total > m.peak*3/2 {
+		n := int(m.peak/8)*9/8 + smallSlab/8
+		m.slabs = []*slab{{words: make([]uint64, n), free: []span{{0, n}}}}
+	}
 }
 
 // Memory is what the intermediate values of a session take, in bytes.
@@ -186,14 +216,20 @@ type Memory struct {
 func (m *memory) stats() Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Memory{m.live, m.peak, m.held}
+	kept := int64(0)
+	for _, s := range m.slabs {
+		for _, f := range s.free {
+			kept += int64(f.n) * 8
+		}
+	}
+	return Memory{m.live, m.peak, kept}
 }
 
-// trim gives all free blocks up.
+// trim gives slabs up that are not in use.
 func (m *memory) trim() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.free, m.held = nil, 0
+	m.slabs = slices.DeleteFunc(m.slabs, (*slab).empty)
 }
 
 // cast gives n elements at p the Go type of t.
@@ -225,73 +261,4 @@ func cast(t onnxio.DataType, p unsafe.Pointer, n int) any {
 		return unsafe.Slice((*complex64)(p), n)
 	}
 	return unsafe.Slice((*complex128)(p), n)
-}
-
-// arena is what one step of a run allocates from. It remembers which readers of which memory the step holds, so
-// that whatever its kernel made and does not return is given back.
-type arena struct {
-	memory *memory
-	run    *run // nil while constants are folded
-
-	mu    sync.Mutex
-	owned []*value.Buffer // one entry per reader
-}
-
-// New implements ops.Allocator.
-func (a *arena) New(t onnxio.DataType, shape []int) (*value.Tensor, error) {
-	out, err := a.memory.new(t, shape)
-	if err != nil {
-		return nil, err
-	}
-	a.adopt(out)
-	return out, nil
-}
-
-// adopt makes the step the holder of one reader of everything in v.
-func (a *arena) adopt(v value.Value) {
-	a.mu.Lock()
-	value.EachBuffer(v, func(b *value.Buffer) { a.owned = append(a.owned, b) })
-	a.mu.Unlock()
-}
-
-// Drop implements ops.Recycler.
-func (a *arena) Drop(v value.Value) {
-	value.EachBuffer(v, func(b *value.Buffer) {
-		if a.disown(b) {
-			b.Release()
-		}
-	})
-}
-
-// disown forgets one reader that the step holds; false when it holds none.
-func (a *arena) disown(b *value.Buffer) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i := len(a.owned) - 1; i >= 0; i-- { // what is dropped was mostly made just before
-		if a.owned[i] == b {
-			a.owned = slices.Delete(a.owned, i, i+1)
-			return true
-		}
-	}
-	return false
-}
-
-// hand gives one reader of everything in v away to whoever takes the step's output.
-func (a *arena) hand(v value.Value) {
-	value.EachBuffer(v, func(b *value.Buffer) {
-		if !a.disown(b) {
-			b.Retain()
-		}
-	})
-}
-
-// end gives back what is left.
-func (a *arena) end() {
-	a.mu.Lock()
-	left := a.owned
-	a.owned = nil
-	a.mu.Unlock()
-	for _, b := range left {
-		b.Release()
-	}
 }

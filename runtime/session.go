@@ -232,12 +232,6 @@ func (s *Session) collect(f *frame, wanted []string) (map[string]value.Value, er
 			continue
 		}
 		if _, twice := out[o.name]; err == nil && !twice && (len(wanted) == 0 || slices.Contains(wanted, o.name)) {
-			if t, ok := v.(*value.Tensor); ok {
-				if mine, ok := t.Escape(); ok { // no one else reads it
-					out[o.name] = mine
-					continue
-				}
-			}
 			out[o.name] = value.Clone(v)
 		}
 		value.Release(v)

@@ -148,3 +148,38 @@ func (a *Analysis) Classes(p *Param) []atoms.ID {
 	}
 	return out
 }
+
+// Place is one index of one axis of a constant.
+type Place struct {
+	Tensor string // full name
+	Axis   int
+	Index  int
+}
+
+// Places returns every place in constants that a class holds, in order.
+func (a *Analysis) Places(class atoms.ID) []Place {
+	var out []Place
+	for _, arr := range a.State.Set.Arrays() {
+		if arr.Owner == nil {
+			continue
+		}
+		for i, id := range arr.IDs {
+			if a.State.Set.Find(id) == class {
+				out = append(out, Place{arr.Owner.Value.FullName(), arr.Owner.Axis, i})
+			}
+		}
+	}
+	return out
+}
+
+// At returns the class of a place of a constant that has one reader, or whose readers share it; ok is false where there is
+// none.
+func (a *Analysis) At(p Place) (class atoms.ID, ok bool) {
+	for _, arr := range a.State.Set.Arrays() {
+		o := arr.Owner
+		if o != nil && (o.Use.Node == nil || len(o.Value.Uses) == 1) && o.Value.FullName() == p.Tensor && o.Axis == p.Axis && p.Index < len(arr.IDs) {
+			return a.State.Set.Find(arr.IDs[p.Index]), true
+		}
+	}
+	return 0, false
+}

@@ -78,6 +78,14 @@ func open(t testing.TB, path string) *graph.Graph {
 	return g
 }
 
+// openRanks says in which models ranks stay open, of how many values, and why. In every other model all ranks are known.
+var openRanks = map[string]int{
+	"superres_espcn.onnx":        4,  // custom operators
+	"superres_prepost_op18.onnx": 4,  // custom operators
+	"blazeface_e2e_nms.onnx":     2,  // a Squeeze without axes of the boxes that NonMaxSuppression selects
+	"silero_vad_v5.onnx":         62, // branches of an If have different ranks, and the input's length decides
+}
+
 // TestCorpusModelsInfer infers every valid model, once as it is and once without what the file declares of anything but the
 // model's inputs: no error, and nothing that contradicts the shapes that the exporters wrote.
 func TestCorpusModelsInfer(t *testing.T) {
@@ -114,15 +122,12 @@ func TestCorpusModelsInfer(t *testing.T) {
 				}
 				contradiction(t, v, in, declared[i])
 			}
-			if unknown += missing; missing > 0 {
-				t.Logf("%d of %d values have an unknown rank", missing, len(g.Values))
+			if unknown += missing; missing > openRanks[filepath.Base(path)] {
+				t.Errorf("%d of %d values have an unknown rank", missing, len(g.Values))
 			}
 		})
 	}
 	t.Logf("%d of %d values have an unknown rank", unknown, values)
-	if unknown*500 > values { // custom operators, and branches of different ranks: about one in a thousand
-		t.Errorf("too many ranks are unknown")
-	}
 }
 
 // contradiction reports fixed extents that differ from what the file declares.

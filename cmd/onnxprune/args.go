@@ -26,7 +26,7 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 			rest = append(rest, arg)
 			continue
 		}
-		name, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		name, _, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		takes, known := values[name]
 		switch {
 		case !known:
@@ -37,8 +37,7 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 			return nil, &onnxprune.UsageError{Msg: fmt.Sprintf("flag --%s needs a value", name)}
 		default:
 			i++
-			value = args[i]
-			flags = append(flags, "--"+name+"="+value)
+			flags = append(flags, "--"+name+"="+args[i])
 		}
 	}
 	return command(app, flags, rest)

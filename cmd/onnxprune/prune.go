@@ -169,8 +169,14 @@ func (t *terminal) comparison(r *verify.Report) {
 		if o.Before != "" {
 			name += " (before " + o.Before + ")"
 		}
+		if o.Given != "" {
+			name += " (given " + o.Given + ")"
+		}
 		verdict := "yes"
-		if !o.Pass {
+		switch {
+		case !o.Pass && o.Rows != nil:
+			verdict = fmt.Sprintf("no, %d of %d rows", o.Rows.Matched, o.Rows.Reference)
+		case !o.Pass:
 			verdict = "no"
 		}
 		rows = append(rows, []string{name, dims(o.Shape), number(o.MaxAbs), number(o.MaxRel), number(o.Mean), fmt.Sprintf("%.7f", o.Cosine), number(o.NeedRTol), number(o.NeedATol), verdict})

@@ -16,7 +16,7 @@ import (
 func init() { Register("", "Einsum", buildEinsum, 12) }
 
 func buildEinsum(n *Node) (Kernel, error) {
-	if err := n.CheckInputs(1, -1); err != nil {
+	if err := n.CheckInputs(max(1, len(n.Inputs)), -1); err != nil {
 		return nil, err
 	}
 	equation := strings.ReplaceAll(n.Text("equation", ""), " ", "")

@@ -20,7 +20,7 @@ func init() {
 // buildFold makes Sum, Mean, Max and Min, which take any number of inputs; before opset 8 all of one shape.
 func buildFold(op string) Builder {
 	return func(n *Node) (Kernel, error) {
-		if err := n.CheckInputs(1, -1); err != nil {
+		if err := n.CheckInputs(max(1, len(n.Inputs)), -1); err != nil {
 			return nil, err
 		}
 		ignoreMemoryHint(n)

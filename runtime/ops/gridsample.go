@@ -132,8 +132,12 @@ func weighPixels[T kernels.Float](dst, plane []T, at []int, weights []T, taps in
 		w := weights[i*taps : (i+1)*taps]
 		if taps == 4 {
 			w, p := (*[4]T)(w), (*[4]int)(at[4*i:])
-			if p[0]|p[1]|p[2]|p[3] >= 0 {
+			switch {
+			case p[0]|p[1]|p[2]|p[3] >= 0: // all inside
 				dst[i] = w[0]*plane[p[0]] + w[1]*plane[p[1]] + w[2]*plane[p[2]] + w[3]*plane[p[3]]
+				continue
+			case p[0]&p[1]&p[2]&p[3] < 0: // all outside
+				dst[i] = 0
 				continue
 			}
 		}

@@ -50,7 +50,7 @@ func buildSoftmaxCrossEntropy(n *Node) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	outputs := len(n.Outputs)
+	outputs := max(1, len(n.Outputs))
 	return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 		lanes, err := lanesAlong(in[0].Shape, 1)
 		if err != nil {

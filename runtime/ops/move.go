@@ -170,6 +170,7 @@ func (c cells[T]) lookup(p *kernels.Pool, shape []int, src mover, tables [][]int
 		lead++
 	}
 	size := value.Count(shape[lead:])
+	twice := doubles(tables[len(tables)-1])
 	p.Do(value.Count(shape[:lead]), moveGrain/size+1, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			from, rest := 0, i
@@ -182,15 +183,16 @@ func (c cells[T]) lookup(p *kernels.Pool, shape []int, src mover, tables [][]int
 				rest /= shape[d]
 			}
 			if from >= 0 {
-				lookup(c[i*size:(i+1)*size], s, from, shape[lead:], tables[lead:])
+				lookup(c[i*size:(i+1)*size], s, from, shape[lead:], tables[lead:], twice)
 			}
 		}
 	})
 }
 
-func lookup[T any](dst, src []T, from int, shape []int, tables [][]int) {
+// lookup fills one piece; twice says that the last table doubles every element.
+func lookup[T any](dst, src []T, from int, shape []int, tables [][]int, twice bool) {
 	if len(shape) == 1 {
-		lookupRow(dst, src[from:], tables[0])
+		lookupRow(dst, src[from:], tables[0], twice)
 		return
 	}
 	size := len(dst) / shape[0]
@@ -200,15 +202,14 @@ func lookup[T any](dst, src []T, from int, shape []int, tables [][]int) {
 		case i > 0 && o == tables[0][i-1]: // the row above is the same one
 			copy(dst[i*size:(i+1)*size], dst[(i-1)*size:])
 		default:
-			lookup(dst[i*size:(i+1)*size], src, from+o, shape[1:], tables[1:])
+			lookup(dst[i*size:(i+1)*size], src, from+o, shape[1:], tables[1:], twice)
 		}
 	}
 }
 
-func lookupRow[T any](dst, src []T, table []int) {
-	n := len(table) / 2
-	if table[0] == 0 && table[len(table)-1] == n-1 && doubles(table) {
-		src, dst = src[:n], dst[:2*n]
+func lookupRow[T any](dst, src []T, table []int, twice bool) {
+	if twice {
+		src = src[:len(dst)/2]
 		for i, v := range src {
 			dst[2*i], dst[2*i+1] = v, v
 		}

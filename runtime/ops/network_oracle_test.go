@@ -97,7 +97,7 @@ func TestPoolingsAgreeWithONNXRuntime(t *testing.T) {
 	var cases []oracleCase
 	for range 500 {
 		rank := 1 + r.IntN(3)
-		kernel := upTo(r, rank, 2, 4)
+		kernel := upTo(r, rank, 2, 4) // SAME with a window two shorter than its step makes ONNX Runtime crop, in poolings only
 		c := oracleCase{op: pick(r, "MaxPool", "AveragePool", "LpPool"), opset: pick(r, 1, 7, 8, 10, 11, 12, 18, 19, 22)}
 		since, _ := Lookup("", c.op, c.opset)
 		dilated := map[string]int{"MaxPool": 10, "AveragePool": 19, "LpPool": 18}[c.op] <= since.Since

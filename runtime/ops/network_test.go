@@ -29,7 +29,7 @@ func TestOldVersionsKeepTheirMeaning(t *testing.T) {
 			oracleCase{op: "BatchNormalization", opset: 6, attrs: attrs(onnxio.NewFloat("epsilon", 0)), in: []*value.Tensor{four, one(2), one(1), one(10), one(4)}},
 			[]*value.Tensor{f([]int{4, 1}, -8, -7, -6, -5)}},
 		{"BatchNormalization 6 with is_test uses them whatever it has as outputs",
-			oracleCase{op: "BatchNormalization", opset: 6, outputs: 1, attrs: attrs(onnxio.NewFloat("epsilon", 0), onnxio.NewInt("is_test", 1)),
+			oracleCase{op: "BatchNormalization", opset: 6, outputs: 5, attrs: attrs(onnxio.NewFloat("epsilon", 0), onnxio.NewInt("is_test", 1)),
 				in: []*value.Tensor{four, one(2), one(1), one(10), one(4)}},
 			[]*value.Tensor{f([]int{4, 1}, -8, -7, -6, -5)}},
 		{"BatchNormalization 6 in training takes those of the batch, and has them as outputs", // mean 2.5, variance 1.25
@@ -250,6 +250,54 @@ func TestNetworkOperatorsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 	} {
 		if _, err := c.ours(nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: got %v, want an error that names %q", c.oracleCase, err, c.want)
+		}
+	}
+}
+
+// doubling is a body that gives its input times two.
+type doubling struct{}
+
+func (doubling) Inputs() int  { return 1 }
+func (doubling) Outputs() int { return 1 }
+func (doubling) Run(_ *Context, args []value.Value, _ []value.Value) ([]value.Value, error) {
+	x := args[0].(*value.Tensor)
+	y := value.New(onnxio.Float, x.Shape...)
+	for i, v := range value.Of[float32](x) {
+		value.Of[float32](y)[i] = 2 * v
+	}
+	return []value.Value{y}, nil
+}
+
+func TestFlexAttentionRunsItsBodies(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 11))
+	in := []value.Value{randomTensor(r, onnxio.Float, 1, 2, 3, 4), randomTensor(r, onnxio.Float, 1, 1, 5, 4), randomTensor(r, onnxio.Float, 1, 1, 5, 2)}
+	run := func(domain, op string, version int, attrs ...*onnxio.Attribute) *value.Tensor {
+		n := NewNode(domain, op, version, attrs)
+		n.Inputs, n.Outputs = []bool{true, true, true}, []bool{true}
+		n.Compile = func(string, *onnxio.Graph) (Body, error) { return doubling{}, nil }
+		k, err := Build(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := k.Run(&Context{}, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out[0].(*value.Tensor)
+	}
+	graph := onnxio.NewGraph("mod")
+	for _, c := range []struct {
+		body   string
+		scale  float32 // of plain attention that does the same
+		factor float32
+	}{{"score_mod", 0.6, 1}, {"prob_mod", 0.3, 2}} {
+		got := run("ai.onnx.preview", "FlexAttention", 1, onnxio.NewFloat("scale", 0.3), onnxio.NewGraphAttr(c.body, graph))
+		want := run("", "Attention", 23, onnxio.NewFloat("scale", c.scale))
+		for i := range value.Of[float32](want) {
+			value.Of[float32](want)[i] *= c.factor
+		}
+		if err := sameTensor(got, want, 1e-6, 1e-6); err != nil {
+			t.Errorf("%s: %v", c.body, err)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 package ops
 
-// QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear: between floats and small integers (or small floats), with
+// QuantizeLinear and DequantizeLinear: between floats and small integers (or small floats), with
 // one scale for the tensor, one for each index of an axis, or one for each block along an axis.
 // Quotients are taken and rounded as ONNX Runtime does: in float32, half to even, then saturated.
 
@@ -17,7 +17,6 @@ import (
 func init() {
 	Register("", "QuantizeLinear", buildQuantizeLinear, 10, 13, 19, 21, 23, 24, 25)
 	Register("", "DequantizeLinear", buildDequantizeLinear, 10, 13, 19, 21, 23, 24, 25)
-	Register("", "DynamicQuantizeLinear", buildDynamicQuantize, 11)
 	Register("com.microsoft", "QuantizeLinear", buildQuantizeLinear, 1)
 	Register("com.microsoft", "DequantizeLinear", buildDequantizeLinear, 1)
 }
@@ -212,7 +211,11 @@ func (q *quantization) quantize(c *Context, in []*value.Tensor) ([]*value.Tensor
 						d[i] = 0
 						continue
 					}
-					d[i] = tiny.encode(float64(round(xs[i]/scales[at])), q.saturate)
+					quotient := xs[i] / scales[at]
+					if round != nil {
+						quotient = round(quotient)
+					}
+					d[i] = tiny.encode(float64(quotient), q.saturate)
 				}
 			})
 			break
@@ -248,7 +251,7 @@ func quotientElements(x *value.Tensor) ([]float32, error) {
 	return floatElements[float32](x)
 }
 
-// roundQuotient returns the function that rounds a quotient to the precision it is to have.
+// roundQuotient returns the function that rounds a quotient to the precision it is to have, nil for float32.
 func (q *quantization) roundQuotient(scale onnxio.DataType) func(float32) float32 {
 	t := q.precision
 	if t == onnxio.Undefined && q.scaleType {
@@ -260,7 +263,7 @@ func (q *quantization) roundQuotient(scale onnxio.DataType) func(float32) float3
 	case onnxio.BFloat16:
 		return func(v float32) float32 { return onnxio.BFloat16ToFloat32(onnxio.Float32ToBFloat16(v)) }
 	}
-	return func(v float32) float32 { return v }
+	return nil
 }
 
 func quantizeRuns[D int8 | uint8 | int16 | uint16](c *Context, g *granules, dst []D, x, scales []float32, zeros []int32,
@@ -271,6 +274,12 @@ func quantizeRuns[D int8 | uint8 | int16 | uint16](c *Context, g *granules, dst 
 			zero = zeros[at]
 		}
 		scale := scales[at]
+		if round == nil {
+			for i := lo; i < hi; i++ {
+				dst[i] = D(saturate(x[i]/scale, zero, least, most))
+			}
+			return
+		}
 		for i := lo; i < hi; i++ {
 			dst[i] = D(saturate(round(x[i]/scale), zero, least, most))
 		}
@@ -280,14 +289,14 @@ func quantizeRuns[D int8 | uint8 | int16 | uint16](c *Context, g *granules, dst 
 // saturate rounds half to even, adds the zero point and limits the result. NaN becomes the least value, as it does
 // in ONNX Runtime.
 func saturate(v float32, zero, least, most int32) int32 {
-	v = float32(math.RoundToEven(float64(v)))
 	if !(v > float32(least-zero)) {
 		return least
 	}
 	if v >= float32(most-zero) {
 		return most
 	}
-	return int32(v) + zero
+	const whole = 3 << 22 // numbers of this size have no fraction: adding it rounds, as additions do, half to even
+	return int32((v+whole)-whole) + zero
 }
 
 func buildDequantizeLinear(n *Node) (Kernel, error) {
@@ -359,39 +368,4 @@ func dequantizeRuns[S int8 | uint8 | int16 | uint16 | int32](c *Context, g *gran
 			dst[i] = float32(int32(x[i])-zero) * scale
 		}
 	})
-}
-
-func buildDynamicQuantize(n *Node) (Kernel, error) {
-	return forOutputs(n, func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-		x, err := floatElements[float32](in[0])
-		if err != nil {
-			return nil, err
-		}
-		scale, zero := dynamicRange(x)
-		y, err := c.New(onnxio.Uint8, in[0].Shape...)
-		if err != nil {
-			return nil, err
-		}
-		quantizeBytes(c, value.Of[uint8](y), x, scale, int32(zero))
-		return []*value.Tensor{y, value.Scalar(scale), value.Scalar(zero)}, nil
-	}), n.CheckInputs(1, 1)
-}
-
-// dynamicRange chooses scale and zero point so that uint8 covers all of x, and zero exactly.
-func dynamicRange(x []float32) (scale float32, zero uint8) {
-	var lo, hi float32
-	for _, v := range x {
-		lo, hi = min(lo, v), max(hi, v)
-	}
-	if lo == hi {
-		return 1, 0
-	}
-	scale = (hi - lo) / 255
-	return scale, uint8(saturate(-lo/scale, 0, 0, 255))
-}
-
-// quantizeBytes quantizes with one scale.
-func quantizeBytes(c *Context, dst []uint8, x []float32, scale float32, zero int32) {
-	g := &granules{size: len(x), axis: 1, inner: len(x), count: 1}
-	quantizeRuns(c, g, dst, x, []float32{scale}, []int32{zero}, func(v float32) float32 { return v }, 0, 255)
 }

@@ -1,7 +1,7 @@
 package ops
 
-// Convolutions of 8-bit integers: ConvInteger and QLinearConv. Patches of the input, padded with its zero point, are
-// multiplied exactly in 32-bit integers.
+// Convolutions of 8-bit integers: ConvInteger and QLinearConv. Zero points are taken away first, so padding is zero;
+// then patches of the input are multiplied exactly.
 
 import (
 	"fmt"
@@ -57,13 +57,10 @@ func (k *byteConv) sums(c *Context, x, w *value.Tensor, in []*value.Tensor, zero
 	}
 	rows, size, terms := s.outChannels/k.groups, product(s.out), s.channels/k.groups*product(s.kernel)
 	y := make([]int32, product(s.output()))
-	eachPatchBand(c, s, k.groups, xs, xz[0], func(patches []int8, group, image, lo, hi int) {
-		zeros := wz
-		if len(wz) > 1 {
-			zeros = wz[group*rows : (group+1)*rows]
-		}
+	plain, weights := zerosTaken(xs, 1, xz, false), zerosTaken(ws, terms, wz, false)
+	eachPatchBand(c, s, k.groups, plain, 0, func(patches []float32, group, image, lo, hi int) {
 		out := y[(image*s.outChannels+group*rows)*size+lo:]
-		kernels.GemmInt32(nil, rows, hi-lo, terms, ws[group*rows*terms:], terms, zeros, patches, hi-lo, xz, out, size)
+		exactProduct(nil, rows, hi-lo, terms, weights[group*rows*terms:], terms, patches, hi-lo, out, size)
 		for r := 0; r < rows && bias != nil; r++ {
 			kernels.AddScalar(out[r*size:][:hi-lo], out[r*size:][:hi-lo], bias[group*rows+r])
 		}

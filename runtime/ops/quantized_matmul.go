@@ -141,14 +141,45 @@ func (p *byteProduct) layOut(a, b []int) error {
 	return nil
 }
 
+// fewRows is below which a product is not worth widening its right factor.
+const fewRows = 8
+
+// rowZeros returns A's zero points, one per row of the whole batch, or one for all.
+func (p *byteProduct) rowZeros() []int8 {
+	if len(p.zeroA) == 1 || p.manyA {
+		return p.zeroA
+	}
+	return slices.Repeat(p.zeroA, len(p.a)/(p.m*p.k))
+}
+
+// plainB is B without its zero points.
+func (p *byteProduct) plainB() []float32 {
+	if !p.manyB {
+		return zerosTaken(p.b, p.n, p.zeroB, true)
+	}
+	var out []float32
+	for i := 0; i*p.k*p.n < len(p.b); i++ {
+		out = append(out, zerosTaken(p.b[i*p.k*p.n:(i+1)*p.k*p.n], p.n, p.zeroB[i*p.n:(i+1)*p.n], true)...)
+	}
+	return out
+}
+
 // run computes the products into dst.
 func (p *byteProduct) run(c *Context, dst []int32) {
 	at := make([]int, len(p.batch))
+	var plainA, plainB []float32
+	if p.m >= fewRows && len(p.a) > 0 && len(p.b) > 0 {
+		plainA, plainB = zerosTaken(p.a, p.k, p.rowZeros(), false), p.plainB()
+	}
 	for i := range product(p.batch) {
 		unravelIndex(i, p.batch, at)
 		ia, ib := 0, 0
 		for d, v := range at {
 			ia, ib = ia+v*p.stepsA[d], ib+v*p.stepsB[d]
+		}
+		if plainA != nil {
+			exactProduct(c.Pool, p.m, p.n, p.k, plainA[ia*p.m*p.k:], p.k, plainB[ib*p.k*p.n:], p.n, dst[i*p.m*p.n:], p.n)
+			continue
 		}
 		za, zb := p.zeroA, p.zeroB
 		if p.manyA {

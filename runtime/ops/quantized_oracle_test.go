@@ -42,12 +42,12 @@ func TestQuantizedOperatorsAgreeWithONNXRuntime(t *testing.T) {
 		cases = append(cases, oracleCase{domain: domain, op: op, opset: opset, attrs: attrs, in: in})
 	}
 	const microsoft = "com.microsoft"
-	for range 60 {
+	for range 100 {
 		typ := pick(r, onnxio.Uint8, onnxio.Int8)
 		wtyp := pick(r, typ, onnxio.Int8)
 		scale := func() *value.Tensor { return randomScales(r) }
 		zero := func() *value.Tensor { return randomBytes(r, typ) }
-		m, k, n := 1+r.IntN(5), 1+r.IntN(9), 1+r.IntN(6)
+		m, k, n := 1+r.IntN(14), 1+r.IntN(pick(r, 9, 700)), 1+r.IntN(6)
 		x := randomTensor(r, onnxio.Float, 2, 3, 5)
 		for _, opset := range []int{10, 13, 19, 21} {
 			add("", "QuantizeLinear", opset, nil, x, scale(), zero())
@@ -82,10 +82,10 @@ func TestQuantizedOperatorsAgreeWithONNXRuntime(t *testing.T) {
 		add(microsoft, "DynamicQuantizeMatMul", 1, nil, randomTensor(r, onnxio.Float, m, k), b, randomScales(r), randomBytes(r, wtyp), randomTensor(r, onnxio.Float, n))
 		add(microsoft, "MatMulIntegerToFloat", 1, nil, a, b, scale(), randomScales(r, n), zero(), randomBytes(r, wtyp, n), randomTensor(r, onnxio.Float, n))
 
-		groups := pick(r, 1, 2)
+		groups, depth := pick(r, 1, 2), pick(r, 2, 2, 90)
 		kernel := upTo(r, 2, 1, 3)
 		attrs := append(windowAttributes(r, kernel, true, "", "SAME_UPPER"), onnxio.NewInt("group", int64(groups)))
-		fx, fw := randomBytes(r, typ, 2, 2*groups, 6, 7), randomBytes(r, wtyp, 2*groups, 2, int(kernel[0]), int(kernel[1]))
+		fx, fw := randomBytes(r, typ, 2, depth*groups, 6, 7), randomBytes(r, wtyp, 2*groups, depth, int(kernel[0]), int(kernel[1]))
 		bias := value.New(onnxio.Int32, 2*groups)
 		for i := range 2 * groups {
 			value.Of[int32](bias)[i] = int32(r.IntN(20000) - 10000)
@@ -108,7 +108,7 @@ func TestQuantizedOperatorsAgreeWithONNXRuntime(t *testing.T) {
 		add(microsoft, "QLinearConcat", 1, attributes(onnxio.NewInt("axis", 1)), scale(), zero(), p, scale(), zero(), randomBytes(r, typ, 2, 2, 4), scale(), zero())
 		image := randomBytes(r, typ, 2, 3, 6, 7)
 		add(microsoft, "QLinearGlobalAveragePool", 1, attributes(onnxio.NewInt("channels_last", int64(r.IntN(2)))), image, scale(), zero(), scale(), zero())
-		add(microsoft, "QLinearAveragePool", 1, append(windowAttributes(r, kernel, false, "", "SAME_UPPER"),
+		add(microsoft, "QLinearAveragePool", 1, append(windowAttributes(r, upTo(r, 2, 2, 3), false, "", "SAME_UPPER"),
 			onnxio.NewInt("count_include_pad", int64(r.IntN(2))), onnxio.NewInt("ceil_mode", int64(r.IntN(2)))), image, scale(), zero(), scale(), zero())
 		cases = append(cases, oracleCase{op: "DynamicQuantizeLinear", opset: 11, outputs: 3, in: []*value.Tensor{randomTensor(r, onnxio.Float, 3, 7)}})
 	}

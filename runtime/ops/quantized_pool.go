@@ -109,6 +109,9 @@ func buildQLinearAveragePool(n *Node) (Kernel, error) {
 			return nil, err
 		}
 		y := value.New(onnxio.Float, s.shape...)
+		for d := range s.out { // here a mean counts the whole window, even where it leaves the padding
+			s.end[d] = max(s.end[d], (s.out[d]-1)*s.strides[d]+s.span(d)-s.in[d]-s.begin[d])
+		}
 		return y, kernels.AveragePool(c.Pool, s.window(), value.Of[float32](x), s.planes, s.in, s.out, value.Of[float32](y), padded)
 	})
 }

@@ -216,7 +216,7 @@ type dropout struct {
 }
 
 func buildDropout(n *Node) (Kernel, error) {
-	d := dropout{maskType: onnxio.Bool, outputs: len(n.Outputs)}
+	d := dropout{maskType: onnxio.Bool, outputs: max(1, len(n.Outputs))}
 	most := 1
 	switch {
 	case n.Since >= 12:

@@ -23,6 +23,8 @@ type recurrent struct {
 	clip       float64            // 0: none
 	batchFirst bool
 
+	packed planCache[*kernels.PackedB] // of W and R, by which it is and direction
+
 	linearBeforeReset bool // GRU
 	inputForget       bool // LSTM
 }
@@ -47,6 +49,7 @@ func readRecurrent(n *Node, gates int, defaults ...string) (*recurrent, error) {
 	if n.Since < 7 {
 		n.Ignore("output_sequence") // whether the node names output 0 says the same
 	}
+	r.packed.keep = n.Constant(1) != nil && n.Constant(2) != nil
 	names := n.Texts("activations")
 	if names == nil {
 		for range r.reverse {
@@ -102,6 +105,7 @@ func (r *recurrent) stateShape(s recurrentSizes) []int {
 type direction[T kernels.Float] struct {
 	*recurrent
 	recurrentSizes
+	index       int // 0, or 1 for the second
 	activations []func(x []T)
 	recurrence  rightFactor[T]   // transposed R; for a GRU of the first two gates
 	candidate   rightFactor[T]   // for a GRU: that of the third
@@ -208,7 +212,7 @@ func sequenceLengths(in []*value.Tensor, s recurrentSizes) ([]int, error) {
 func newDirection[T kernels.Float](r *recurrent, s recurrentSizes, in []*value.Tensor, i int, lengths []int,
 	cell func(d *direction[T], weights []T)) (*direction[T], error) {
 	rows := r.gates * s.hidden
-	d := &direction[T]{recurrent: r, recurrentSizes: s, lengths: lengths,
+	d := &direction[T]{recurrent: r, recurrentSizes: s, index: i, lengths: lengths,
 		h: make([]T, s.batch*s.hidden), c: make([]T, s.batch*s.hidden),
 		nextH: make([]T, s.batch*s.hidden), nextC: make([]T, s.batch*s.hidden),
 		x: make([]T, s.batch*rows), product: make([]T, s.batch*rows)}
@@ -252,7 +256,7 @@ func (d *direction[T]) run(c *Context, xs []T, w *value.Tensor, i int, reverse b
 	}
 	rows := d.gates * d.hidden
 	products := make([]T, d.steps*d.batch*rows)
-	newRightFactor(weights[i*rows*d.input:][:rows*d.input], d.input, rows).multiply(c, d.steps*d.batch, xs, products)
+	d.factor(inputWeights, weights[i*rows*d.input:][:rows*d.input], d.input, rows).multiply(c, d.steps*d.batch, xs, products)
 	for step := range d.steps {
 		if c.Context != nil && c.Err() != nil {
 			return c.Err()
@@ -313,12 +317,22 @@ type rightFactor[T kernels.Float] struct {
 	plain  []float64
 }
 
-// newRightFactor takes n rows of k elements.
-func newRightFactor[T kernels.Float](w []T, k, n int) rightFactor[T] {
+// factorName tells the matrices of a node apart.
+type factorName int
+
+const (
+	inputWeights     factorName = iota // W
+	recurrentWeights                   // R, for a GRU its first two gates
+	candidateWeights                   // for a GRU the third
+)
+
+// factor takes n rows of k elements of a constant or computed W or R.
+func (d *direction[T]) factor(which factorName, w []T, k, n int) rightFactor[T] {
 	f := rightFactor[T]{k: k, n: n}
 	switch w := any(w).(type) {
 	case []float32:
-		f.packed = kernels.PackB(true, k, n, w, k)
+		key := []int{int(which), d.index}
+		f.packed, _ = d.packed.get(key, func() (*kernels.PackedB, error) { return kernels.PackB(true, k, n, w, k), nil })
 	case []float64:
 		f.plain = w
 	}

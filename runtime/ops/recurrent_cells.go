@@ -21,7 +21,7 @@ func buildRNN(n *Node) (Kernel, error) {
 
 // rnnCell: H = f(X W' + H R' + Wb + Rb).
 func rnnCell[T kernels.Float](d *direction[T], weights []T) {
-	d.recurrence = newRightFactor(weights, d.hidden, d.hidden)
+	d.recurrence = d.factor(recurrentWeights, weights, d.hidden, d.hidden)
 	d.step = func(c *Context) {
 		d.addRecurrence(c)
 		copy(d.nextH, d.x)
@@ -60,8 +60,8 @@ func buildGRU(n *Node) (Kernel, error) {
 //	H = (1-z)*h + z*H
 func gruCell[T kernels.Float](d *direction[T], weights []T) {
 	n := d.hidden
-	d.recurrence = newRightFactor(weights[:2*n*n], n, 2*n)
-	d.candidate = newRightFactor(weights[2*n*n:], n, n)
+	d.recurrence = d.factor(recurrentWeights, weights[:2*n*n], n, 2*n)
+	d.candidate = d.factor(candidateWeights, weights[2*n*n:], n, n)
 	gates := make([]T, d.batch*2*n)
 	reset, candidate := make([]T, d.batch*n), make([]T, d.batch*n)
 	d.step = func(c *Context) {
@@ -122,7 +122,7 @@ func buildLSTM(n *Node) (Kernel, error) {
 //
 // clip limits what goes into f and g, not into h, as in ONNX Runtime.
 func lstmCell[T kernels.Float](d *direction[T], weights []T) {
-	d.recurrence = newRightFactor(weights, d.hidden, 4*d.hidden)
+	d.recurrence = d.factor(recurrentWeights, weights, d.hidden, 4*d.hidden)
 	d.step = func(c *Context) {
 		d.addRecurrence(c)
 		for b := range d.batch {

@@ -93,6 +93,7 @@ func resizeAxis[T kernels.Float](p *kernels.Pool, t *axisTaps, x, y []T, outer, 
 		return
 	}
 	p.Do(outer*to, moveGrain/(4*inner)+1, func(lo, hi int) {
+		scratch := make([]T, inner)
 		for i := lo; i < hi; i++ {
 			o, k := i/to, i%to
 			row := y[i*inner : (i+1)*inner]
@@ -102,7 +103,7 @@ func resizeAxis[T kernels.Float](p *kernels.Pool, t *axisTaps, x, y []T, outer, 
 				}
 				continue
 			}
-			blendRows(row, x[o*from*inner:(o+1)*from*inner], t.at[k*t.count:(k+1)*t.count], weights[k*t.count:(k+1)*t.count])
+			blendRows(row, scratch, x[o*from*inner:(o+1)*from*inner], t.at[k*t.count:(k+1)*t.count], weights[k*t.count:(k+1)*t.count])
 		}
 	})
 }
@@ -131,31 +132,34 @@ func resizeRow[T kernels.Float](t *axisTaps, weights, x, y []T, extrapolation T)
 	}
 }
 
-// blendRows sets dst to the weighted sum of rows of x, which are as long as dst.
-func blendRows[T kernels.Float](dst, x []T, at []int, weights []T) {
+// blendRows sets dst to the weighted sum of rows of x, which are as long as dst. scratch is as long, too.
+func blendRows[T kernels.Float](dst, scratch, x []T, at []int, weights []T) {
 	n := len(dst)
-	row := func(k int) []T { return x[at[k]*n : (at[k]+1)*n] }
-	if len(at) == 2 {
-		a, b, u, v := row(0), row(1), weights[0], weights[1]
-		switch {
-		case v == 0:
-			scaleRow(dst, a, u)
-		case u == 0:
-			scaleRow(dst, b, v)
-		default:
-			for i := range dst {
-				dst[i] = a[i]*u + b[i]*v
+	if n < 16 { // pixels with their channels last
+		for i := range dst {
+			var sum T
+			for k, w := range weights {
+				sum += w * x[at[k]*n+i]
 			}
+			dst[i] = sum
 		}
 		return
 	}
-	scaleRow(dst, row(0), weights[0])
-	for k := 1; k < len(at); k++ {
-		if v := weights[k]; v != 0 {
-			for i, s := range row(k) {
-				dst[i] += s * v
-			}
+	empty := true
+	for k, w := range weights {
+		row := x[at[k]*n : (at[k]+1)*n]
+		switch {
+		case w == 0:
+		case empty:
+			scaleRow(dst, row, w)
+			empty = false
+		default:
+			kernels.MulScalar(scratch, row, w)
+			kernels.Add(dst, dst, scratch)
 		}
+	}
+	if empty {
+		clear(dst)
 	}
 }
 

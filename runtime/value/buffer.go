@@ -7,7 +7,6 @@ import "sync/atomic"
 type Buffer struct {
 	readers atomic.Int32
 	free    func()
-	escape  func() // see Escape
 }
 
 // Manage puts t's memory under a reader count that starts at one; free runs when it falls to zero.

@@ -1,0 +1,279 @@
+package rewrite_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"onnxprune/analysis/channels"
+	"onnxprune/analysis/channels/atoms"
+	"onnxprune/analysis/graph"
+	"onnxprune/analysis/plan"
+	"onnxprune/analysis/selection"
+	"onnxprune/analysis/shape"
+	"onnxprune/onnxio"
+	"onnxprune/rewrite"
+	"onnxprune/runtime"
+	"onnxprune/runtime/value"
+)
+
+// seeds are graphs that once were wrong, by the number that draws them: kept so that they stay right.
+var seeds = []uint64{}
+
+// TestRandomGraphsEqualTheirMaskedTwins prunes graphs that are drawn at random. ONNXPRUNE_RANDOM=100000 sets how many.
+func TestRandomGraphsEqualTheirMaskedTwins(t *testing.T) {
+	n := 300
+	if s := os.Getenv("ONNXPRUNE_RANDOM"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	for _, s := range seeds {
+		if err := randomPrune(s); err != nil {
+			t.Errorf("seed %d: %v", s, err)
+		}
+	}
+	first := uint64(1)
+	if s := os.Getenv("ONNXPRUNE_RANDOM_FROM"); s != "" {
+		first, _ = strconv.ParseUint(s, 10, 64)
+	}
+	bad := 0
+	for s := first; s < first+uint64(n) && bad < 20; s++ {
+		if err := randomPrune(s); err != nil {
+			t.Errorf("seed %d: %v", s, err)
+			bad++
+		}
+	}
+	t.Logf("%d graphs, of which %d had something to prune", n, pairs.Load())
+}
+
+// pairs counts the graphs of which something was pruned.
+var pairs atomic.Int64
+
+// FuzzPrune lets the fuzzer choose the graphs.
+func FuzzPrune(f *testing.F) {
+	for s := range uint64(20) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		if err := randomPrune(seed); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	})
+}
+
+// randomPrune draws a graph and a set of channels, and checks all that a prune promises.
+func randomPrune(seed uint64) error {
+	b, dims := randomModel(seed)
+	m := b.Model()
+	a, err := analysed(m)
+	if err != nil {
+		return fmt.Errorf("the graph is not analysed: %w", err)
+	}
+	empty, err := plan.Build(a, nil)
+	if err != nil {
+		return err
+	}
+	same, err := rewrite.Apply(m, empty)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(same.Bytes(), m.Bytes()) {
+		return fmt.Errorf("an empty plan changes the model")
+	}
+	r := rand.New(rand.NewPCG(seed, 1))
+	removed, err := choose(a, r)
+	if err != nil || len(removed) == 0 {
+		return err
+	}
+	pairs.Add(1)
+	p, err := plan.Build(a, removed)
+	if err != nil {
+		return fmt.Errorf("an accepted choice gives no plan: %w", err)
+	}
+	pruned, err := rewrite.Apply(m, p)
+	if err != nil {
+		return fmt.Errorf("an accepted plan can not be carried out: %w", err)
+	}
+	if _, err := analysed(pruned); err != nil {
+		return fmt.Errorf("the pruned model is not valid: %w", err)
+	}
+	twin, err := rewrite.MaskedTwin(m, p)
+	if err != nil {
+		return fmt.Errorf("no masked twin: %w", err)
+	}
+	x := value.New(onnxio.Float, dims...)
+	for i := range x.Data.([]float32) {
+		x.Data.([]float32)[i] = float32(r.NormFloat64())
+	}
+	want, err := run(twin, x, 1)
+	if err != nil {
+		return fmt.Errorf("the masked twin does not run: %w", err)
+	}
+	got, err := run(pruned, x, 2)
+	if err != nil {
+		return fmt.Errorf("the pruned model does not run: %w", err)
+	}
+	if err := allNear(got, want); err != nil {
+		return err
+	}
+	alone, err := run(pruned, x, 1)
+	if err != nil {
+		return err
+	}
+	for name, g := range got {
+		if !reflect.DeepEqual(g.Data, alone[name].Data) {
+			return fmt.Errorf("output %s depends on the number of threads", name)
+		}
+	}
+	twice, err := pruneTwice(m, a, removed)
+	if err != nil || twice == nil {
+		return err
+	}
+	if got, err = run(twice, x, 1); err != nil {
+		return fmt.Errorf("the model that was pruned twice does not run: %w", err)
+	}
+	if err := allNear(got, alone); err != nil {
+		return fmt.Errorf("pruning twice is not pruning the union once: %w", err)
+	}
+	return nil
+}
+
+// pruneTwice removes half of the classes, and the other half from the result. It returns nil where the other half has no weight
+// by which it can be found again.
+func pruneTwice(m *onnxio.Model, a *channels.Analysis, removed map[atoms.ID]bool) (*onnxio.Model, error) {
+	all := slices.Sorted(maps.Keys(removed))
+	first, second := map[atoms.ID]bool{}, map[atoms.ID]bool{}
+	for i, c := range all {
+		if i < len(all)/2 {
+			first[c] = true
+		} else {
+			second[c] = true
+		}
+	}
+	once, err := applied(m, a, first)
+	if err != nil {
+		return nil, fmt.Errorf("half of the channels: %w", err)
+	}
+	b, err := analysed(once)
+	if err != nil {
+		return nil, err
+	}
+	again := map[atoms.ID]bool{}
+	for c := range second {
+		found, whole := false, true
+		for _, p := range a.Places(c) {
+			q := p
+			for i := range p.Index { // what went before it shifts it
+				if k, ok := a.At(channels.Place{Tensor: p.Tensor, Axis: p.Axis, Index: i}); ok && first[k] {
+					q.Index--
+				}
+			}
+			k, ok := b.At(q)
+			if !ok {
+				continue
+			}
+			whole = whole && b.Removable(k) && (!found || again[k])
+			again[k], found = true, true
+		}
+		if !whole {
+			return nil, nil // an axis that is split may be cut the other way once it is smaller, and a weight that shrank to a vector is shared no more
+		}
+		if !found {
+			return nil, nil
+		}
+	}
+	return applied(once, b, again)
+}
+
+func applied(m *onnxio.Model, a *channels.Analysis, removed map[atoms.ID]bool) (*onnxio.Model, error) {
+	p, err := plan.Build(a, removed)
+	if err != nil {
+		return nil, err
+	}
+	return rewrite.Apply(m, p)
+}
+
+func allNear(got, want map[string]*value.Tensor) error {
+	for name, w := range want {
+		if err := near(got[name], w); err != nil {
+			return fmt.Errorf("output %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func analysed(m *onnxio.Model) (*channels.Analysis, error) {
+	g, err := graph.Build(m)
+	if err != nil {
+		return nil, err
+	}
+	s, err := shape.Infer(g, shape.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return channels.Analyze(g, s, channels.Options{}), nil
+}
+
+// choose asks for a random ratio of some of the weights.
+func choose(a *channels.Analysis, r *rand.Rand) (map[atoms.ID]bool, error) {
+	var wants []selection.Want
+	ratio := []float64{0.1, 0.3, 0.5, 0.7, 0.9}[r.IntN(5)]
+	for _, p := range a.Params {
+		if p.Reason == nil && r.IntN(3) > 0 {
+			wants = append(wants, selection.Want{Param: p, Ratio: ratio})
+		}
+	}
+	c, err := selection.Select(a, wants, selection.Options{Align: r.IntN(3), Criterion: "random", Seed: r.Uint64()})
+	if err != nil {
+		return nil, fmt.Errorf("selecting: %w", err)
+	}
+	return c.Removed, nil
+}
+
+func run(m *onnxio.Model, x *value.Tensor, threads int) (map[string]*value.Tensor, error) {
+	s, err := runtime.Compile(m, runtime.Options{Threads: threads, Engine: runtime.Walk})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	out, err := s.Run(context.Background(), map[string]value.Value{"x": x})
+	if err != nil {
+		return nil, err
+	}
+	ts := map[string]*value.Tensor{}
+	for name, v := range out {
+		ts[name] = v.(*value.Tensor)
+	}
+	return ts, nil
+}
+
+// near compares two outputs: a thousandth of the range, since a sum of squares of sums may stand in between.
+func near(got, want *value.Tensor) error {
+	if got == nil || fmt.Sprint(got.Shape) != fmt.Sprint(want.Shape) {
+		return fmt.Errorf("it is %v, the masked twin gives %v", got, want)
+	}
+	a, _ := got.Floats()
+	b, _ := want.Floats()
+	span, worst := 0.0, 0.0
+	for i := range b {
+		if math.IsNaN(a[i]) != math.IsNaN(b[i]) {
+			return fmt.Errorf("element %d is %v, the masked twin gives %v", i, a[i], b[i])
+		}
+		if !math.IsNaN(b[i]) {
+			span = max(span, math.Abs(b[i]))
+			worst = max(worst, math.Abs(a[i]-b[i]))
+		}
+	}
+	if worst > 1e-3*span+1e-5 {
+		return fmt.Errorf("it differs by %.3g in a range of %.3g", worst, span)
+	}
+	return nil
+}

@@ -1,0 +1,320 @@
+package feed
+
+// What a model leaves open of its inputs' shapes is settled here. Extents that the caller or a file gives come first, and give
+// every other extent of the same name the same size. Then: the first axis is a batch of 1; the height and width of
+// a picture are the first of sides with which the model's shapes do not contradict one another (networks with fixed
+// anchors fit one size only); what is left is a length, long for what is read as a sequence, 1 otherwise.
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"onnxprune/analysis/graph"
+	"onnxprune/analysis/shape"
+	"onnxprune/onnxio"
+	"onnxprune/runtime/value"
+)
+
+// sides are heights and widths to try for pictures whose size is open, the usual one first.
+var sides = []int{320, 640, 416, 512, 608, 224, 256, 300, 192, 128, 96, 64, 48, 32}
+
+const (
+	audioWindow   = 512 // samples: what voice models at 16 kHz read at a time
+	sequence      = 8   // tokens, where the length of a sequence is open
+	openRegions   = 3   // boxes, where the number of regions is open
+	maxOpenExtent = 1 << 24
+)
+
+// settled holds inputs with their shapes known.
+type settled struct {
+	model  *onnxio.Model
+	ins    []*onnxio.ValueInfo
+	shapes [][]int    // of the tensor, or of the elements of a sequence; -1 while an extent is open
+	notes  [][]string // what was decided, in words
+	names  map[string]int
+	height int // of the first picture, for inputs that tell it
+	width  int
+}
+
+// settle works out the shapes of all inputs. given are those that come from files.
+func settle(m *onnxio.Model, ins []*onnxio.ValueInfo, given []Input, shapes map[string][]int64) (*settled, error) {
+	if err := known("shape", ins, slices.Sorted(maps.Keys(shapes))); err != nil {
+		return nil, err
+	}
+	s := &settled{model: m, ins: ins, shapes: make([][]int, len(ins)), notes: make([][]string, len(ins)), names: map[string]int{}}
+	for i, in := range ins {
+		if err := s.declared(i, given[i].Value, shapes[in.Name]); err != nil {
+			return nil, fmt.Errorf("input %q: %w", in.Name, err)
+		}
+	}
+	s.share()
+	for i := range ins {
+		s.openBatch(i)
+	}
+	s.share()
+	s.openPictures()
+	s.share()
+	for i := range ins {
+		s.openLengths(i)
+	}
+	for i := range ins {
+		if p, ok := s.picture(i); ok && s.height == 0 {
+			s.height, s.width = s.shapes[i][p.h], s.shapes[i][p.w]
+		}
+	}
+	return s, nil
+}
+
+// tensorType looks through sequences and optionals.
+func tensorType(t *onnxio.Type) *onnxio.Type {
+	for t != nil && (t.Kind == onnxio.KindSequence || t.Kind == onnxio.KindOptional) {
+		t = t.Of
+	}
+	return t
+}
+
+// declared takes over what the model, the caller or a file says of an input's shape.
+func (s *settled) declared(i int, v value.Value, want []int64) error {
+	t := tensorType(s.ins[i].Type)
+	if t == nil || t.Kind != onnxio.KindTensor {
+		return fmt.Errorf("its type is %v: only tensors, sequences and optionals of tensors can be fed", s.ins[i].Type)
+	}
+	if x, ok := v.(*value.Tensor); ok {
+		s.shapes[i] = slices.Clone(x.Shape)
+	} else if t.HasShape {
+		s.shapes[i] = make([]int, len(t.Shape))
+		for k, d := range t.Shape {
+			s.shapes[i][k] = -1
+			if d.Known && d.Value >= 0 {
+				s.shapes[i][k] = int(d.Value)
+			}
+		}
+	}
+	if want != nil {
+		if t.HasShape && len(want) != len(t.Shape) {
+			return fmt.Errorf("a shape with %d axes is given, but the model declares %v", len(want), t)
+		}
+		if !t.HasShape && v == nil {
+			s.shapes[i] = slices.Repeat([]int{-1}, len(want))
+		}
+		for k, d := range want {
+			switch {
+			case d < 0 || v != nil:
+			case d > maxOpenExtent:
+				return fmt.Errorf("the extent %d of axis %d is too large", d, k)
+			case s.shapes[i][k] >= 0 && s.shapes[i][k] != int(d):
+				return fmt.Errorf("the extent %d is given for axis %d, but the model declares %v", d, k, t)
+			default:
+				s.shapes[i][k] = int(d)
+			}
+		}
+	}
+	if !t.HasShape && v == nil && want == nil {
+		s.shapes[i] = []int{-1}
+		s.notes[i] = append(s.notes[i], "its shape is not declared: one axis was taken")
+	}
+	return nil
+}
+
+// share gives extents of the same name the same size.
+func (s *settled) share() {
+	each := func(f func(d onnxio.Dim, n *int)) {
+		for i, in := range s.ins {
+			t := tensorType(in.Type)
+			for k := range min(len(t.Shape), len(s.shapes[i])) {
+				if t.Shape[k].Param != "" {
+					f(t.Shape[k], &s.shapes[i][k])
+				}
+			}
+		}
+	}
+	each(func(d onnxio.Dim, n *int) {
+		if _, seen := s.names[d.Param]; !seen && *n >= 0 {
+			s.names[d.Param] = *n
+		}
+	})
+	each(func(d onnxio.Dim, n *int) {
+		if size, seen := s.names[d.Param]; seen && *n < 0 {
+			*n = size
+		}
+	})
+}
+
+// openBatch makes an open first axis a batch of one, where it is one.
+func (s *settled) openBatch(i int) {
+	sh := s.shapes[i]
+	if len(sh) == 0 || sh[0] >= 0 || len(sh) == 1 || isRegions(s.ins[i].Name) {
+		return
+	}
+	if p, ok := s.picture(i); ok && (p.h == 0 || p.w == 0) {
+		return
+	}
+	sh[0] = 1
+}
+
+// openPictures settles height and width of pictures.
+func (s *settled) openPictures() {
+	var open []int
+	for i := range s.ins {
+		if p, ok := s.picture(i); ok && (s.shapes[i][p.h] < 0 || s.shapes[i][p.w] < 0 || s.shapes[i][p.c] < 0) {
+			open = append(open, i)
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	before := make([][]int, len(s.shapes))
+	for i := range s.shapes {
+		before[i] = slices.Clone(s.shapes[i])
+	}
+	try := func(side int) {
+		for i := range s.shapes {
+			s.shapes[i] = slices.Clone(before[i])
+		}
+		for _, i := range open {
+			p, _ := s.picture(i)
+			sh := s.shapes[i]
+			if sh[p.c] < 0 {
+				sh[p.c] = s.channels(i)
+			}
+			if sh[p.h] < 0 {
+				sh[p.h] = side
+			}
+			if sh[p.w] < 0 {
+				sh[p.w] = side
+			}
+		}
+	}
+	side := sides[0]
+	if g, err := graph.Build(s.model); err == nil {
+		for _, n := range sides {
+			try(n)
+			if s.fits(g) {
+				side = n
+				break
+			}
+		}
+	}
+	try(side)
+	for _, i := range open {
+		p, _ := s.picture(i)
+		var what []string
+		for _, a := range []struct {
+			axis int
+			name string
+		}{{p.c, "channels"}, {p.h, "height"}, {p.w, "width"}} {
+			if before[i][a.axis] < 0 {
+				what = append(what, fmt.Sprintf("%s %d", a.name, s.shapes[i][a.axis]))
+			}
+		}
+		note := "the model leaves its size open, taken: " + strings.Join(what, ", ")
+		if side != sides[0] {
+			note += fmt.Sprintf(" (%d does not fit the model)", sides[0])
+		}
+		s.notes[i] = append(s.notes[i], note)
+	}
+}
+
+// fits reports whether the shapes that are settled so far contradict the model.
+func (s *settled) fits(g *graph.Graph) bool {
+	inputs := map[string][]int64{}
+	for i, in := range s.ins {
+		dims := make([]int64, len(s.shapes[i]))
+		for k, d := range s.shapes[i] {
+			dims[k] = int64(d)
+		}
+		if in.Type.Kind == onnxio.KindTensor && !slices.Contains(dims, -1) {
+			inputs[in.Name] = dims
+		}
+	}
+	_, err := shape.Infer(g, shape.Options{Inputs: inputs})
+	return err == nil
+}
+
+// channels returns how many channels the convolution that reads an input takes; 3 where none does.
+func (s *settled) channels(i int) int {
+	for _, n := range s.model.Graph.Nodes {
+		if n.OpType != "Conv" || len(n.Inputs) < 2 || n.Inputs[0] != s.ins[i].Name {
+			continue
+		}
+		for _, w := range s.model.Graph.Initializers {
+			if w.Name == n.Inputs[1] && len(w.Dims) > 1 {
+				if g := n.Attribute("group"); g != nil {
+					return int(w.Dims[1] * g.I)
+				}
+				return int(w.Dims[1])
+			}
+		}
+	}
+	return 3
+}
+
+// openLengths settles what is left.
+func (s *settled) openLengths(i int) {
+	t := tensorType(s.ins[i].Type)
+	audio := s.has("sr", "sample_rate", "sampling_rate") && len(s.shapes[i]) == 2 && t.Elem.IsFloat()
+	for k, d := range s.shapes[i] {
+		if d >= 0 {
+			continue
+		}
+		n := 1
+		switch {
+		case k < len(t.Shape) && t.Shape[k].Param != "" && s.names[t.Shape[k].Param] > 0:
+			n = s.names[t.Shape[k].Param]
+		case k == 0 && isRegions(s.ins[i].Name):
+			n = openRegions
+		case audio:
+			n = audioWindow
+		case !t.Elem.IsFloat() && k > 0, k < len(t.Shape) && named(t.Shape[k].Param, "seq", "length", "time", "tokens"):
+			n = sequence
+		}
+		s.shapes[i][k] = n
+		if k < len(t.Shape) && t.Shape[k].Param != "" {
+			s.names[t.Shape[k].Param] = n
+		}
+		s.notes[i] = append(s.notes[i], fmt.Sprintf("axis %d is open: %d was taken", k, n))
+	}
+}
+
+// has reports whether the model has an input of one of the names.
+func (s *settled) has(names ...string) bool {
+	return slices.ContainsFunc(s.ins, func(in *onnxio.ValueInfo) bool { return slices.Contains(names, in.Name) })
+}
+
+// named reports whether a name contains one of the words.
+func named(name string, words ...string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(name, w) })
+}
+
+func isRegions(name string) bool { return named(name, "roi", "box", "proposal") }
+
+// axes are those of a picture.
+type axes struct{ c, h, w int }
+
+// picture reports whether an input looks like a picture (or a batch or sequence of them), and which axes are which.
+func (s *settled) picture(i int) (axes, bool) {
+	t := tensorType(s.ins[i].Type)
+	return pictureAxes(t.Elem, s.shapes[i])
+}
+
+func pictureAxes(elem onnxio.DataType, sh []int) (axes, bool) {
+	n := len(sh)
+	if n < 3 || !elem.IsFloat() && elem != onnxio.Uint8 && elem != onnxio.Int8 {
+		return axes{}, false
+	}
+	colour := func(d int) bool { return d == 3 || d == 1 && n >= 4 }
+	large := func(d int) bool { return d < 0 || d >= 8 }
+	first, last := axes{n - 3, n - 2, n - 1}, axes{n - 1, n - 3, n - 2}
+	switch {
+	case colour(sh[n-3]) && large(sh[n-2]) && large(sh[n-1]):
+		return first, true
+	case colour(sh[n-1]) && large(sh[n-3]) && large(sh[n-2]):
+		return last, true
+	case n == 4 && sh[1] < 0 && sh[2] < 0 && sh[3] < 0:
+		return first, true
+	}
+	return axes{}, false
+}

@@ -1,0 +1,425 @@
+package verify
+
+// Models that pick by value. A difference in the last bit can swap two equal scores, push a box over a threshold, or turn one
+// index into another, and from there on two right models go different ways. Their outputs say nothing then. What
+// does, in this order:
+//
+//  1. Where everything behind the picks is the same in both models, node by node and weight by weight, equal values in front
+//     of it prove equal behaviour. So all values are compared that are computed differently and flow into that part.
+//  2. Else (a detector whose second stage was pruned too) the reference's picks are given to the pruned model: the
+//     indices of its TopK and NonMaxSuppression, the results of its comparisons. What they were picked from is compared, and all
+//     outputs must be equal, now that both models went the same way.
+//
+// A pick that is made in the body of a Loop or Scan, or in a local function, can not be given; behind it only the first
+// way is open. A value in front of a pick that differs fails either way.
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"onnxprune/onnxio"
+	"onnxprune/runtime/value"
+)
+
+// picking are the operators whose result jumps where their input changes a little.
+var picking = map[string]bool{
+	"NonMaxSuppression": true, "TopK": true, "NonZero": true, "ArgMax": true, "ArgMin": true, "Unique": true, "Hardmax": true,
+	"Greater": true, "GreaterOrEqual": true, "Less": true, "LessOrEqual": true, "Equal": true,
+	"Round": true, "Floor": true, "Ceil": true, "Sign": true, "Multinomial": true, "Bernoulli": true,
+}
+
+// rounding are those that jump by a step which is small by itself: that counts only where the outputs differ without them.
+var rounding = map[string]bool{"QuantizeLinear": true, "DynamicQuantizeLinear": true}
+
+// resizing are those that return as many elements as they pick.
+var resizing = map[string]bool{"NonMaxSuppression": true, "NonZero": true, "Unique": true}
+
+// picks reports whether a node picks by value itself.
+func picks(n *onnxio.Node) bool {
+	switch {
+	case n.Domain != "" && n.Domain != "ai.onnx":
+		return n.Domain == "com.microsoft" && n.OpType == "NonMaxSuppression"
+	case n.OpType == "Cast":
+		a := n.Attribute("to")
+		return a != nil && !onnxio.DataType(a.I).IsFloat()
+	case n.OpType == "MaxPool":
+		return len(n.Outputs) > 1
+	}
+	return picking[n.OpType]
+}
+
+// picksInside reports whether a node picks in one of its bodies, or in the function that it calls.
+func (w *network) picksInside(n *onnxio.Node, depth int) bool {
+	const deepest = 100 // local functions may call one another, but not in a circle
+	if depth > deepest {
+		return true
+	}
+	inside := func(m *onnxio.Node) bool { return picks(m) || w.picksInside(m, depth+1) }
+	for _, a := range n.Attributes {
+		for _, body := range a.Subgraphs() {
+			if slices.ContainsFunc(body.Nodes, inside) {
+				return true
+			}
+		}
+	}
+	f := w.function(n)
+	return f != nil && slices.ContainsFunc(f.Nodes, inside)
+}
+
+// selection is what is known of the picks of two models that differ.
+type selection struct {
+	a, b    *network
+	differs map[*onnxio.Node]bool // nodes of a
+	touched map[string]bool       // values of a that hang on them in any way
+	unequal map[string]bool       // values of a whose elements may differ in the last bits
+	given   []*onnxio.Node        // nodes of a whose picks can be given to b
+	closed  []*onnxio.Node        // those whose picks can not be given
+}
+
+func (c *comparison) selection() *selection {
+	s := &selection{a: networkOf(c.reference.model), b: networkOf(c.candidate.model)}
+	s.differs = differing(s.a, s.b)
+	s.touched = s.a.reached(s.differs, anything)
+	s.unequal = s.a.reached(s.differs, func(n *onnxio.Node) bool { return n.OpType != "Shape" && n.OpType != "Size" })
+	for _, n := range s.a.nodes {
+		if !slices.ContainsFunc(s.a.reads[n], func(r string) bool { return s.unequal[r] }) && !s.differs[n] {
+			continue
+		}
+		switch {
+		case picks(n):
+			s.given = append(s.given, n)
+		case s.a.picksInside(n, 0):
+			s.closed = append(s.closed, n)
+		}
+	}
+	return s
+}
+
+// behind returns the nodes that hang on picks, and whether all of them are the same in both models.
+func (s *selection) behind(picks []*onnxio.Node) (part map[*onnxio.Node]bool, same bool) {
+	from := map[*onnxio.Node]bool{}
+	for _, n := range picks {
+		from[n] = true
+	}
+	values := s.a.reached(from, anything)
+	part, same = map[*onnxio.Node]bool{}, true
+	for _, n := range s.a.nodes {
+		if slices.ContainsFunc(n.Outputs, func(o string) bool { return o != "" && values[o] }) {
+			part[n] = true
+			same = same && !s.differs[n]
+		}
+	}
+	return part, same
+}
+
+// front lists the values that flow from the models' differences into a part of the network, each with the node that reads it.
+type front struct {
+	names  []string
+	before map[string]string
+}
+
+func (s *selection) front(part map[*onnxio.Node]bool) front {
+	f := front{before: map[string]string{}}
+	add := func(name string, n *onnxio.Node) {
+		if maker := s.a.makers[name]; maker == nil || part[maker] || !s.touched[name] || s.b.makers[name] == nil {
+			return
+		}
+		if _, seen := f.before[name]; !seen {
+			f.names = append(f.names, name)
+			f.before[name] = title(n)
+		}
+	}
+	for _, first := range []bool{true, false} { // name the pick where a pick reads it
+		for _, n := range s.a.nodes {
+			if part[n] && (picks(n) || !first) {
+				for _, r := range s.a.reads[n] {
+					add(r, n)
+				}
+			}
+		}
+	}
+	return f
+}
+
+// judgeFront compares values in front of picks.
+func (c *comparison) judgeFront(f front, want, got []values) []Output {
+	out := c.judgeAll(f.names, want, got)
+	for i := range out {
+		out[i].Before = f.before[out[i].Name]
+	}
+	return out
+}
+
+// decideBySelection decides after outputs were found to differ.
+func (c *comparison) decideBySelection(ctx context.Context) error {
+	s := c.selection()
+	all := slices.Concat(s.given, s.closed)
+	if len(all) > 0 {
+		if part, same := s.behind(all); same {
+			return c.decideInFront(ctx, s, part, all)
+		}
+	}
+	for _, n := range s.a.nodes {
+		if rounding[n.OpType] && slices.ContainsFunc(n.Inputs, func(r string) bool { return s.unequal[r] }) {
+			s.given = append(s.given, n)
+		}
+	}
+	if len(s.given) == 0 {
+		c.report.Decided = "the outputs differ: " + c.describeFailures(c.report.Outputs)
+		return nil
+	}
+	return c.decideWithPicksGiven(ctx, s)
+}
+
+// decideInFront compares what flows into the part behind the picks, which is the same in both models.
+func (c *comparison) decideInFront(ctx context.Context, s *selection, part map[*onnxio.Node]bool, all []*onnxio.Node) error {
+	f := s.front(part)
+	c.steps += 2 + 2*len(c.sets)
+	want, err := c.run(ctx, c.reference, f.names, nil)
+	if err != nil {
+		return err
+	}
+	got, err := c.run(ctx, c.candidate, f.names, nil)
+	if failed := c.failed(ctx, err); failed || err != nil {
+		if failed {
+			return nil
+		}
+		return err
+	}
+	inFront := c.judgeFront(f, want, got)
+	decisive := slices.Clone(inFront)
+	for _, o := range c.report.Outputs {
+		if n := s.a.makers[o.Name]; n == nil || !part[n] {
+			decisive = append(decisive, o)
+		}
+	}
+	c.report.Outputs = append(c.report.Outputs, inFront...)
+	c.report.Pass = passed(decisive) && len(f.names) > 0
+	where := pickNames(f, all)
+	if c.report.Pass {
+		c.report.Decided = fmt.Sprintf("decided by the values before %s: %s, equal, and everything behind is the same in both models; "+
+			"the outputs differ only because near-equal values were picked differently%s", where, counted(len(f.names), "value"), c.rowsFound())
+	} else {
+		c.report.Decided = fmt.Sprintf("the values before %s differ: %s", where, c.describeFailures(decisive))
+	}
+	return nil
+}
+
+// pickNames names the picks that read the values in front.
+func pickNames(f front, all []*onnxio.Node) string {
+	var first []string
+	for _, n := range all {
+		if t := title(n); slices.ContainsFunc(f.names, func(name string) bool { return f.before[name] == t }) {
+			first = append(first, t)
+		}
+	}
+	if len(first) == 0 {
+		first = append(first, title(all[0]))
+	}
+	return listed(first)
+}
+
+func (c *comparison) rowsFound() string {
+	var out []string
+	for _, o := range c.report.Outputs {
+		if o.Rows != nil {
+			out = append(out, fmt.Sprintf("%d of %d rows of %q are found again", o.Rows.Matched, o.Rows.Reference, o.Name))
+		}
+	}
+	if out == nil {
+		return ""
+	}
+	return " (" + strings.Join(out, ", ") + ")"
+}
+
+// describeFailures names what did not pass.
+func (c *comparison) describeFailures(outputs []Output) string {
+	var out []string
+	for _, o := range outputs {
+		switch {
+		case o.Pass:
+		case o.Problem != "":
+			out = append(out, fmt.Sprintf("%q: %s", o.Name, o.Problem))
+		default:
+			out = append(out, fmt.Sprintf("%q by up to %.3g (range %.3g): it needs rtol %.2g, %.2g is allowed", o.Name, o.MaxAbs, o.Range, o.NeedRTol, c.opt.RTol))
+		}
+	}
+	if out == nil {
+		return "nothing could be compared"
+	}
+	return listed(out)
+}
+
+// decideWithPicksGiven runs the pruned model with the reference's picks.
+func (c *comparison) decideWithPicksGiven(ctx context.Context, s *selection) error {
+	keep := s.aroundPicks()
+	c.steps += 4 + 4*len(c.sets)
+	want, err := c.run(ctx, c.reference, keep, nil)
+	if err != nil {
+		return err
+	}
+	own, err := c.run(ctx, c.candidate, keep, nil)
+	if failed := c.failed(ctx, err); failed || err != nil {
+		if failed {
+			return nil
+		}
+		return err
+	}
+	forced := s.forced(want, own)
+	own = nil
+	if len(forced) == 0 {
+		c.report.Decided = "the outputs differ: " + c.describeFailures(c.report.Outputs)
+		return nil
+	}
+	led, extra := give(c.candidate.model, forced, want)
+	got, err := c.run(ctx, side{led, c.candidate.name}, s.frontOfPicks(forced).names, extra)
+	if failed := c.failed(ctx, err); failed || err != nil {
+		if failed {
+			return nil
+		}
+		return err
+	}
+	c.judgeGiven(s, forced, want, got)
+	return nil
+}
+
+// aroundPicks lists what the picks read and write.
+func (s *selection) aroundPicks() []string {
+	var out []string
+	for _, n := range s.given {
+		for _, name := range slices.Concat(n.Inputs, n.Outputs) {
+			if s.touched[name] && s.b.makers[name] != nil && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// forced returns the values to give: what picks wrote that jumps. A value whose shape the pruning changed can not be given; behind picks that
+// return more or fewer elements, other extents are no hindrance.
+func (s *selection) forced(want, own []values) []string {
+	elastic := map[*onnxio.Node]bool{}
+	for _, n := range s.given {
+		if resizing[n.OpType] {
+			elastic[n] = true
+		}
+	}
+	loose := s.a.reached(elastic, anything)
+	var out []string
+	for _, n := range s.given {
+		for _, name := range n.Outputs {
+			if name == "" || s.b.makers[name] == nil {
+				continue
+			}
+			fits := true
+			for run := range want {
+				w, ok1 := want[run][name].(*value.Tensor)
+				o, ok2 := own[run][name].(*value.Tensor)
+				fits = fits && ok1 && ok2 && w.Type == o.Type && len(w.Shape) == len(o.Shape) && (loose[name] || slices.Equal(w.Shape, o.Shape)) &&
+					(!w.Type.IsFloat() || jumps(n))
+			}
+			if fits {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// jumps reports whether a pick's output of floats jumps too: TopK's values, for example, do not.
+func jumps(n *onnxio.Node) bool {
+	switch n.OpType {
+	case "Round", "Floor", "Ceil", "Sign", "Hardmax", "Unique", "Bernoulli":
+		return true
+	}
+	return false
+}
+
+// give returns the model with the named values as inputs in place of what its own nodes write, and these inputs per run.
+func give(m *onnxio.Model, names []string, want []values) (*onnxio.Model, []values) {
+	led := m.Clone()
+	for _, n := range led.Graph.Nodes {
+		outs := slices.Clone(n.Outputs)
+		changed := false
+		for i, o := range outs {
+			if slices.Contains(names, o) {
+				outs[i], changed = o+" before it was given", true
+			}
+		}
+		if changed {
+			n.SetOutputs(outs...)
+		}
+	}
+	extra := make([]values, len(want))
+	for run := range want {
+		extra[run] = values{}
+		for _, name := range names {
+			extra[run][name] = want[run][name]
+		}
+	}
+	for _, name := range names {
+		led.Graph.AddInput(onnxio.NewValueInfo(name, &onnxio.Type{Kind: onnxio.KindTensor, Elem: want[0][name].(*value.Tensor).Type}))
+	}
+	return led, extra
+}
+
+// frontOfPicks lists what the given picks were picked from.
+func (s *selection) frontOfPicks(forced []string) front {
+	f := front{before: map[string]string{}}
+	for _, n := range s.given {
+		if !slices.ContainsFunc(n.Outputs, func(o string) bool { return o != "" && slices.Contains(forced, o) }) {
+			continue
+		}
+		for _, name := range n.Inputs {
+			if _, seen := f.before[name]; !seen && s.touched[name] && s.b.makers[name] != nil && !slices.Contains(forced, name) {
+				f.names = append(f.names, name)
+				f.before[name] = title(n)
+			}
+		}
+	}
+	return f
+}
+
+// judgeGiven compares the outputs, and what picks were made from, now that both models went the same way.
+func (c *comparison) judgeGiven(s *selection, forced []string, want, got []values) {
+	f := s.frontOfPicks(forced)
+	inFront := c.judgeFront(f, want, got)
+	const note = "the original's picks"
+	var led []Output
+	for _, o := range c.judgeAll(outputNames(c.reference.model), want, got) {
+		if slices.Contains(forced, o.Name) {
+			continue // it was given
+		}
+		o.Given = note
+		led = append(led, o)
+	}
+	for i := range inFront {
+		inFront[i].Given = note
+	}
+	decisive := slices.Concat(led, inFront)
+	c.report.Outputs = slices.Concat(c.report.Outputs, decisive)
+	c.report.Pass = passed(decisive) && len(decisive) > 0
+	var where []string
+	for _, n := range s.given {
+		if !slices.Contains(where, title(n)) && slices.ContainsFunc(n.Outputs, func(o string) bool { return slices.Contains(forced, o) }) {
+			where = append(where, title(n))
+		}
+	}
+	if c.report.Pass {
+		c.report.Decided = fmt.Sprintf("decided with the original's picks given to the pruned model (%s): %s equal, and %s before them; "+
+			"the outputs differ only because near-equal values were picked differently%s",
+			listed(where), isAre(len(led), "output"), counted(len(inFront), "value"), c.rowsFound())
+	} else {
+		c.report.Decided = fmt.Sprintf("the models differ even with the original's picks given to the pruned one (%s): %s", listed(where), c.describeFailures(decisive))
+	}
+}
+
+func isAre(n int, what string) string {
+	if n == 1 {
+		return counted(n, what) + " is"
+	}
+	return counted(n, what) + " are"
+}
