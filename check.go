@@ -147,7 +147,7 @@ func compare(ctx context.Context, twin, pruned *onnxio.Model, p *plan.Plan, opt 
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
-		return out, &VerifyError{Msg: fmt.Sprintf("verification could not run, nothing was written: %v (--verify load or off goes without)", err), Err: err}
+		return out, &VerifyError{Msg: fmt.Sprintf("verification could not run, nothing was written: %s; --verify load or off goes without it", obstacle(err)), Err: err}
 	}
 	out.Comparison = r
 	if len(p.Inexact) > 0 {
@@ -163,6 +163,15 @@ func compare(ctx context.Context, twin, pruned *onnxio.Model, p *plan.Plan, opt 
 	}
 	out.Summary = r.Decided
 	return out, nil
+}
+
+// obstacle says why a comparison could not run: in a few words where the runtime lacks operators.
+func obstacle(err error) string {
+	var lacks *verify.CannotRunError
+	if errors.As(err, &lacks) && len(lacks.Operators) > 0 {
+		return "the embedded runtime can not run " + strings.Join(lacks.Operators, ", ")
+	}
+	return err.Error()
 }
 
 // worst describes the comparison that failed most.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"onnxprune/analysis/plan"
 	"onnxprune/onnxio"
@@ -154,8 +155,21 @@ func plain(err error) error {
 }
 
 func (p *pruning) read(context.Context) (err error) {
-	p.model, err = onnxio.Open(p.in)
-	return err
+	if p.model, err = onnxio.Open(p.in); err != nil || p.opt.DryRun {
+		return err
+	}
+	for _, t := range p.model.Tensors() {
+		if t.External == nil {
+			continue
+		}
+		data := filepath.Join(filepath.Dir(p.in), filepath.FromSlash(t.External.Location))
+		for _, out := range []string{p.out, p.out + ".data", p.opt.PlanOut} {
+			if out != "" && sameFile(data, out) {
+				return usage("%s: it holds weights of the input; choose another name for the output", out)
+			}
+		}
+	}
+	return nil
 }
 
 func (p *pruning) analyse(context.Context) (err error) {
@@ -285,6 +299,9 @@ func (p *pruning) reload(ctx context.Context) error {
 	}
 	fail := func(err error) error {
 		os.Remove(p.out)
+		if slices.ContainsFunc(p.model.Tensors(), func(t *onnxio.Tensor) bool { return t.External != nil }) {
+			os.Remove(p.out + ".data")
+		}
 		return &VerifyError{Msg: fmt.Sprintf("%s: what was written can not be used, and was removed: %v", p.out, err), Err: err}
 	}
 	m, err := onnxio.Open(p.out)
@@ -300,7 +317,7 @@ func (p *pruning) reload(ctx context.Context) error {
 	}
 	var lacks *verify.CannotRunError
 	if err := verify.Load(ctx, p.out); errors.As(err, &lacks) {
-		p.report.Verification.Summary = fmt.Sprintf("the output was loaded again and its shapes are those that were worked out; it was not run (%v)", lacks)
+		p.report.Verification.Summary = fmt.Sprintf("the output was loaded again and its shapes are those that were worked out; it was not run: %s", obstacle(lacks))
 	} else if err != nil {
 		return fail(err)
 	}

@@ -5,14 +5,17 @@ package onnxio
 import "os"
 
 // mapping is a file's content; where mapping is not to be had it is read whole.
-type mapping struct{ data []byte }
+type mapping struct {
+	data []byte
+	file *os.File // always nil
+}
 
 func mapFile(path string) (*mapping, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return &mapping{b}, nil
+	return &mapping{data: b}, nil
 }
 
 func (m *mapping) close() error {

@@ -10,15 +10,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapping is a file's content, mapped read only.
-type mapping struct{ data []byte }
+// mapping is a file's content, mapped read only. The file stays open, to be copied from.
+type mapping struct {
+	data []byte
+	file *os.File
+}
 
-func mapFile(path string) (*mapping, error) {
+func mapFile(path string) (m *mapping, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() {
+		if m == nil || m.file == nil {
+			f.Close()
+		}
+	}()
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -37,7 +44,7 @@ func mapFile(path string) (*mapping, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map: %w", err)
 	}
-	return &mapping{b}, nil
+	return &mapping{b, f}, nil
 }
 
 func (m *mapping) close() error {
@@ -46,5 +53,6 @@ func (m *mapping) close() error {
 	}
 	b := m.data
 	m.data = nil
+	m.file.Close()
 	return unix.Munmap(b)
 }

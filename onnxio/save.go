@@ -70,12 +70,12 @@ func (m *Model) save(path string, limit int64) error {
 		return fmt.Errorf("%s: the data of tensor %q is external, but the model was not read from a file", path, ext[0].Name)
 	}
 	if len(ext) == 0 && !m.split && m.Size() <= limit {
-		return saveFiles(output{path, m.Encode})
+		return saveFiles(output{path, m.Encode, m.mappings()})
 	}
 	if !m.changed() && m.Size() <= limit {
 		files, err := m.copiesOf(ext, path)
 		if err == nil {
-			return saveFiles(append(files, output{path, m.Encode})...)
+			return saveFiles(append(files, output{path, m.Encode, m.mappings()})...)
 		} else if !errors.Is(err, os.ErrExist) {
 			return err
 		}
@@ -164,7 +164,7 @@ func (m *Model) copiesOf(ext []*Tensor, path string) ([]output, error) {
 		if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
 			return nil, err
 		}
-		files = append(files, output{to, func(w io.Writer) error { _, err := w.Write(src.data); return err }})
+		files = append(files, output{to, func(w io.Writer) error { _, err := w.Write(src.data); return err }, m.mappings()})
 	}
 	return files, nil
 }
@@ -198,7 +198,7 @@ func (m *Model) saveSplit(path string, limit int64) error {
 		}
 		return c.Encode(w)
 	}
-	return saveFiles(output{dataPath, data}, output{path, model})
+	return saveFiles(output{dataPath, data, m.mappings()}, output{path, model, m.mappings()})
 }
 
 // spillTo writes weights to w, each at a multiple of dataAlign, and makes their tensors point to location.
@@ -270,6 +270,7 @@ const writeBuffer = 1 << 20
 type output struct {
 	path  string
 	write func(io.Writer) error
+	from  []*mapping // files that the content may come from
 }
 
 // saveFiles writes every file beside its path, in order, and when all are complete renames them into place. On
@@ -312,7 +313,7 @@ func writeBeside(out output) (tmp string, err error) {
 			err = fmt.Errorf("%s: %w", out.path, plainPathError(err))
 		}
 	}()
-	w := bufio.NewWriterSize(f, writeBuffer)
+	w := newRangeWriter(f, out.from)
 	if err := out.write(w); err != nil {
 		return "", err
 	}

@@ -103,3 +103,17 @@ func plainPathError(err error) error {
 	}
 	return err
 }
+
+// mappings lists the files that a model's bytes may lie in.
+func (m *Model) mappings() []*mapping {
+	if m.file == nil {
+		return nil
+	}
+	m.file.mu.Lock()
+	defer m.file.mu.Unlock()
+	out := []*mapping{m.file.main}
+	for _, e := range m.file.opened {
+		out = append(out, e)
+	}
+	return out
+}

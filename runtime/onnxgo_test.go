@@ -22,9 +22,6 @@ import (
 	"onnxprune/runtime"
 )
 
-// onnxGoRefused lists cases that do not pass, and why.
-var onnxGoRefused = map[string]string{}
-
 func TestCasesOfOnnxGo(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/owulveryck/onnx-go").Output()
 	if err != nil {
@@ -43,17 +40,14 @@ func TestCasesOfOnnxGo(t *testing.T) {
 		if err == nil {
 			err = c.run()
 		}
-		switch reason := onnxGoRefused[c.title]; {
-		case err != nil && reason == "":
+		if err != nil {
 			t.Errorf("%s: %v", c.title, err)
-		case err == nil && reason != "":
-			t.Errorf("%s passes, but is listed (%s)", c.title, reason)
-		case err == nil:
+		} else {
 			passed++
 		}
 	}
-	if want := 348 - len(onnxGoRefused); passed != want && !t.Failed() {
-		t.Errorf("%d cases passed, there should be %d", passed, want)
+	if passed < 348 && !t.Failed() {
+		t.Errorf("%d cases passed, there should be 348", passed)
 	}
 }
 
@@ -168,7 +162,7 @@ func (c onnxGoCase) run() error {
 	defer s.Close()
 	in := map[string]*tensor.Dense{}
 	for i, v := range s.Inputs() {
-		in[v.Name] = c.in[i]
+		in[v.Name] = asDeclared(c.in[i], v.Type)
 	}
 	out, err := s.RunDense(context.Background(), in)
 	if err != nil {
@@ -183,9 +177,35 @@ func (c onnxGoCase) run() error {
 		if err != nil {
 			return err
 		}
-		if err := equal(got, want); err != nil {
+		if g, _ := got.Floats(); len(g) == 1 && want.Len() == 1 {
+			w, _ := want.Floats()
+			err = equalNumbers(g, w)
+		} else {
+			err = equal(got, want)
+		}
+		if err != nil {
 			return fmt.Errorf("output %d: %w", i, err)
 		}
 	}
 	return nil
+}
+
+// asDeclared mends tensors of one element, which the cases' generator wrote as []float32 of one axis, whatever they were.
+func asDeclared(d *tensor.Dense, want *onnxio.Type) *tensor.Dense {
+	v, ok := d.Data().([]float32)
+	if !ok || len(v) != 1 {
+		return d
+	}
+	ones := make([]int, len(want.Shape))
+	for i := range ones {
+		ones[i] = 1
+	}
+	shape := tensor.WithShape(ones...)
+	switch want.Elem {
+	case onnxio.Int64:
+		return tensor.New(shape, tensor.WithBacking([]int64{int64(v[0])}))
+	case onnxio.Int32:
+		return tensor.New(shape, tensor.WithBacking([]int32{int32(v[0])}))
+	}
+	return tensor.New(shape, tensor.WithBacking(v))
 }

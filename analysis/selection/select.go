@@ -57,7 +57,7 @@ type selector struct {
 	choice *Choice
 	taken  map[atoms.ID]*Want // by class: the first want that ruled over it
 	left   []int              // by array: indices that are still there
-	in     map[atoms.ID][]count
+	in     [][]count // by class
 	scores map[*channels.Param][]float64
 	sharer map[atoms.ID][]*channels.Param
 }
@@ -68,7 +68,7 @@ type count struct{ array, n int32 }
 // index notes in which axes each class lies, so that no axis is ever emptied.
 func (s *selector) index() {
 	set := s.a.State.Set
-	s.in = map[atoms.ID][]count{}
+	s.in = make([][]count, set.Len())
 	arrays := set.Arrays()
 	s.left = make([]int, len(arrays))
 	for k, arr := range arrays {

@@ -49,12 +49,25 @@ func params(c *cli.Context, t *terminal) error {
 	}
 	t.printf("\n%d parameters listed; the model has %s in %d tensors and takes %s MACs with inputs %s\n",
 		len(ps), thousands(cost.Params), cost.ParamTensors, thousands(cost.MACs()), strings.Join(at, ", "))
+	if hidden := bodyWeights(n); hidden > 0 && !c.Bool("all") {
+		t.printf("Note: %s in control-flow bodies, where nothing is pruned: --all lists them\n", plural(hidden, "more weight"))
+	}
 	for _, s := range shapes {
 		if s.Open {
 			t.printf("Note: input %s has open extents, which count as 1: give --input-shape %s:… for real MACs\n", s.Name, s.Name)
 		}
 	}
 	return nil
+}
+
+func bodyWeights(n *onnxprune.Network) int {
+	count := 0
+	for _, p := range n.Params(true) {
+		if p.InBody && p.Channels > 0 {
+			count++
+		}
+	}
+	return count
 }
 
 func groupIDs(ids []int) string {
@@ -136,7 +149,12 @@ func (t *terminal) group(g onnxprune.Group) {
 		}
 		t.printf("  %4s %s%s: %s, axis %d, %d of %d\n", fmt.Sprintf("[%d]", i), mark, m.Role, m.Tensor, m.Axis, m.Slices, m.Of)
 	}
-	for _, n := range g.Through {
+	const most = 6
+	for i, n := range g.Through {
+		if i == most {
+			t.printf("       and %d more\n", len(g.Through)-most)
+			break
+		}
 		t.printf("       through %s\n", n)
 	}
 }

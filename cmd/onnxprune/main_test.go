@@ -74,9 +74,13 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 		g := testmodels.New(17)
 		g.Output(g.Relu(g.Input("x", onnxio.Float, 1, 4)), onnxio.Float, 1, 4)
 		b = onnxio.NewModel(8, "test", nil, g.Graph()).Bytes()
-	case "missing_data", "escaping_data":
-		location := map[string]string{"missing_data": "weights.bin", "escaping_data": "../weights.bin"}[args[0]]
-		b = externalWeight(location)
+	case "external_data":
+		b = externalWeight("weights.bin")
+		ts.Check(os.WriteFile(filepath.Join(filepath.Dir(ts.MkAbs(args[1])), "weights.bin"), make([]byte, 4*4*8), 0o666))
+	case "missing_data":
+		b = externalWeight("absent.bin")
+	case "escaping_data":
+		b = externalWeight("../weights.bin")
 	default:
 		ts.Fatalf("there is no model %q", args[0])
 	}
@@ -145,6 +149,7 @@ var (
 	tiny  = regexp.MustCompile(`\b\d(\.\d+)?e-\d+\b`)
 	space = regexp.MustCompile(` +`)
 	rule  = regexp.MustCompile(`-{4,}`)
+	sums  = regexp.MustCompile(`(?m)(\]) (\S+ ){6}(yes|no)$`)
 )
 
 func plain(ts *testscript.TestScript, neg bool, args []string) {
@@ -155,6 +160,7 @@ func plain(ts *testscript.TestScript, neg bool, args []string) {
 	out = times.ReplaceAllString(out, "TIME")
 	if tiny.MatchString(out) {
 		out = rule.ReplaceAllString(space.ReplaceAllString(tiny.ReplaceAllString(out, "TINY"), " "), "----")
+		out = sums.ReplaceAllString(out, "$1 FIGURES $3")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(out), 0o666))
 }
@@ -190,5 +196,18 @@ func TestAnInterruptEndsThePruneWithItsOwnCode(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("an output was written")
+	}
+}
+
+// broken is an output that panics: a fault of the program, wherever it may be.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { panic("something\nunexpected") }
+
+func TestAFaultOfTheProgramIsOneLineToo(t *testing.T) {
+	var stderr bytes.Buffer
+	code := run(t.Context(), []string{"version"}, broken{}, &stderr)
+	if want := "onnxprune: internal error: something unexpected; please report it with the command and the model\n"; code != onnxprune.ExitInternal || stderr.String() != want {
+		t.Errorf("exit code %d, %q, want %d, %q", code, stderr.String(), onnxprune.ExitInternal, want)
 	}
 }

@@ -183,7 +183,14 @@ func (t *terminal) comparison(r *verify.Report) {
 	}
 	t.table([]column{{"output", false}, {"shape", false}, {"max abs", true}, {"max rel", true}, {"mean abs", true}, {"cosine", true},
 		{"needs rtol", true}, {"or atol", true}, {"equal", false}}, rows)
-	t.printf("allowed: rtol %s of the output's range, atol %s; %d runs, seed %d\n", number(r.RTol), number(r.ATol), r.Runs, r.Seed)
+	t.printf("allowed: rtol %s of the output's range, atol %s; %s, seed %d\n", number(r.RTol), number(r.ATol), plural(r.Runs, "run"), r.Seed)
 }
 
 func number(f float64) string { return fmt.Sprintf("%.2g", f) }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

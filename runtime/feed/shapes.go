@@ -124,7 +124,7 @@ func (s *settled) share() {
 		for i, in := range s.ins {
 			t := tensorType(in.Type)
 			for k := range min(len(t.Shape), len(s.shapes[i])) {
-				if t.Shape[k].Param != "" {
+				if isName(t.Shape[k].Param) {
 					f(t.Shape[k], &s.shapes[i][k])
 				}
 			}
@@ -141,6 +141,10 @@ func (s *settled) share() {
 		}
 	})
 }
+
+// isName reports whether a dimension's text is a name. Exporters write "?" and the like for what they do not know: two of those need not be
+// the same.
+func isName(param string) bool { return !slices.Contains([]string{"", "?", "-1", "*", "None", "none"}, param) }
 
 // openBatch makes an open first axis a batch of one, where it is one.
 func (s *settled) openBatch(i int) {
@@ -261,7 +265,7 @@ func (s *settled) openLengths(i int) {
 		}
 		n := 1
 		switch {
-		case k < len(t.Shape) && t.Shape[k].Param != "" && s.names[t.Shape[k].Param] > 0:
+		case k < len(t.Shape) && isName(t.Shape[k].Param) && s.names[t.Shape[k].Param] > 0:
 			n = s.names[t.Shape[k].Param]
 		case k == 0 && isRegions(s.ins[i].Name):
 			n = openRegions
@@ -271,7 +275,7 @@ func (s *settled) openLengths(i int) {
 			n = sequence
 		}
 		s.shapes[i][k] = n
-		if k < len(t.Shape) && t.Shape[k].Param != "" {
+		if k < len(t.Shape) && isName(t.Shape[k].Param) {
 			s.names[t.Shape[k].Param] = n
 		}
 		s.notes[i] = append(s.notes[i], fmt.Sprintf("axis %d is open: %d was taken", k, n))

@@ -14,6 +14,7 @@ package verify
 // way is open. A value in front of a pick that differs fails either way.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -97,6 +98,8 @@ func (c *comparison) selection() *selection {
 	return s
 }
 
+func (s *selection) all() []*onnxio.Node { return slices.Concat(s.given, s.closed) }
+
 // behind returns the nodes that hang on picks, and whether all of them are the same in both models.
 func (s *selection) behind(picks []*onnxio.Node) (part map[*onnxio.Node]bool, same bool) {
 	from := map[*onnxio.Node]bool{}
@@ -118,6 +121,7 @@ func (s *selection) behind(picks []*onnxio.Node) (part map[*onnxio.Node]bool, sa
 type front struct {
 	names  []string
 	before map[string]string
+	of     map[string][]string // by output: which of names it was made from; see squashed
 }
 
 func (s *selection) front(part map[*onnxio.Node]bool) front {
@@ -152,64 +156,49 @@ func (c *comparison) judgeFront(f front, want, got []values) []Output {
 	return out
 }
 
-// decideBySelection decides after outputs were found to differ.
-func (c *comparison) decideBySelection(ctx context.Context) error {
-	s := c.selection()
-	all := slices.Concat(s.given, s.closed)
-	if len(all) > 0 {
-		if part, same := s.behind(all); same {
-			return c.decideInFront(ctx, s, part, all)
-		}
-	}
-	for _, n := range s.a.nodes {
-		if rounding[n.OpType] && slices.ContainsFunc(n.Inputs, func(r string) bool { return s.unequal[r] }) {
-			s.given = append(s.given, n)
-		}
-	}
-	if len(s.given) == 0 {
-		c.report.Decided = "the outputs differ: " + c.describeFailures(c.report.Outputs)
-		return nil
-	}
-	return c.decideWithPicksGiven(ctx, s)
+// telling leaves out shapes and the like, which the models' numbers do not flow into, where they agree.
+func (s *selection) telling(outputs []Output) []Output {
+	return slices.DeleteFunc(outputs, func(o Output) bool { return o.Pass && !s.unequal[o.Name] })
 }
 
-// decideInFront compares what flows into the part behind the picks, which is the same in both models.
-func (c *comparison) decideInFront(ctx context.Context, s *selection, part map[*onnxio.Node]bool, all []*onnxio.Node) error {
-	f := s.front(part)
-	c.steps += 2 + 2*len(c.sets)
-	want, err := c.run(ctx, c.reference, f.names, nil)
-	if err != nil {
-		return err
-	}
-	got, err := c.run(ctx, c.candidate, f.names, nil)
-	if failed := c.failed(ctx, err); failed || err != nil {
-		if failed {
-			return nil
-		}
-		return err
-	}
-	inFront := c.judgeFront(f, want, got)
+// decideInFront decides where all that hangs on picks is the same in both models: by what flows into it, and by the outputs beside it.
+func (c *comparison) decideInFront(s *selection, part map[*onnxio.Node]bool, f front, inFront []Output) {
 	decisive := slices.Clone(inFront)
-	for _, o := range c.report.Outputs {
+	for _, o := range slices.Concat(c.outputs, c.squashed) {
 		if n := s.a.makers[o.Name]; n == nil || !part[n] {
 			decisive = append(decisive, o)
 		}
 	}
-	c.report.Outputs = append(c.report.Outputs, inFront...)
-	c.report.Pass = passed(decisive) && len(f.names) > 0
-	where := pickNames(f, all)
-	if c.report.Pass {
-		c.report.Decided = fmt.Sprintf("decided by the values before %s: %s, equal, and everything behind is the same in both models; "+
-			"the outputs differ only because near-equal values were picked differently%s", where, counted(len(f.names), "value"), c.rowsFound())
-	} else {
+	where := pickNames(f, s.all())
+	c.report.Pass = passed(decisive)
+	if !c.report.Pass {
 		c.report.Decided = fmt.Sprintf("the values before %s differ: %s", where, c.describeFailures(decisive))
+		return
 	}
-	return nil
+	c.report.Decided = fmt.Sprintf("decided by the values before %s: %s equal, and all that follows is the same in both models; %s",
+		where, isAre(len(inFront), "value"), c.why("the outputs are equal"))
+}
+
+// why says for what reason the outputs alone could not decide.
+func (c *comparison) why(equal string) string {
+	if passed(c.outputs) {
+		return fmt.Sprintf("%s, but %s empty or next to zero with these inputs", equal, isAreNamed(c.weak))
+	}
+	return "the outputs differ only because near-equal values were picked differently" + c.rowsFound()
+}
+
+func isAreNamed(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return listed(names) + " are"
 }
 
 // pickNames names the picks that read the values in front.
 func pickNames(f front, all []*onnxio.Node) string {
 	var first []string
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b *onnxio.Node) int { return cmp.Compare(rank(a), rank(b)) })
 	for _, n := range all {
 		if t := title(n); slices.ContainsFunc(f.names, func(name string) bool { return f.before[name] == t }) {
 			first = append(first, t)
@@ -219,6 +208,14 @@ func pickNames(f front, all []*onnxio.Node) string {
 		first = append(first, title(all[0]))
 	}
 	return listed(first)
+}
+
+// rank puts first what users know as selections.
+func rank(n *onnxio.Node) int {
+	if i := slices.Index([]string{"NonMaxSuppression", "TopK"}, n.OpType); i >= 0 {
+		return i
+	}
+	return 2
 }
 
 func (c *comparison) rowsFound() string {
@@ -254,23 +251,24 @@ func (c *comparison) describeFailures(outputs []Output) string {
 
 // decideWithPicksGiven runs the pruned model with the reference's picks.
 func (c *comparison) decideWithPicksGiven(ctx context.Context, s *selection) error {
-	keep := s.aroundPicks()
-	c.steps += 4 + 4*len(c.sets)
-	want, err := c.run(ctx, c.reference, keep, nil)
-	if err != nil {
-		return err
-	}
-	own, err := c.run(ctx, c.candidate, keep, nil)
-	if failed := c.failed(ctx, err); failed || err != nil {
-		if failed {
-			return nil
+	for _, n := range s.a.nodes {
+		if rounding[n.OpType] && slices.ContainsFunc(n.Inputs, func(r string) bool { return s.unequal[r] }) {
+			s.given = append(s.given, n)
 		}
+	}
+	if len(s.given) == 0 {
+		c.decidePlainly()
+		return nil
+	}
+	c.steps += 3 + 3*len(c.sets)
+	want, own, err := c.runBoth(ctx, s.aroundPicks())
+	if err != nil || own == nil {
 		return err
 	}
 	forced := s.forced(want, own)
 	own = nil
 	if len(forced) == 0 {
-		c.report.Decided = "the outputs differ: " + c.describeFailures(c.report.Outputs)
+		c.decidePlainly()
 		return nil
 	}
 	led, extra := give(c.candidate.model, forced, want)
@@ -283,6 +281,19 @@ func (c *comparison) decideWithPicksGiven(ctx context.Context, s *selection) err
 	}
 	c.judgeGiven(s, forced, want, got)
 	return nil
+}
+
+// decidePlainly decides by the outputs alone.
+func (c *comparison) decidePlainly() {
+	switch {
+	case !passed(c.report.Outputs):
+		c.report.Decided = "the outputs differ: " + c.describeFailures(c.report.Outputs)
+	case len(c.weak) == len(c.outputs):
+		c.report.Decided = "all outputs are empty or next to zero with these inputs, so nothing is proven: give real ones"
+	default:
+		c.report.Pass = true
+		c.report.Decided = c.why(fmt.Sprintf("the outputs are equal (%s)", counted(len(c.outputs), "output")))
+	}
 }
 
 // aroundPicks lists what the picks read and write.
@@ -310,6 +321,9 @@ func (s *selection) forced(want, own []values) []string {
 	loose := s.a.reached(elastic, anything)
 	var out []string
 	for _, n := range s.given {
+		if s.differs[n] { // its own weights or attributes changed: what it picks is part of what has to be proven
+			continue
+		}
 		for _, name := range n.Outputs {
 			if name == "" || s.b.makers[name] == nil {
 				continue
@@ -385,21 +399,18 @@ func (s *selection) frontOfPicks(forced []string) front {
 
 // judgeGiven compares the outputs, and what picks were made from, now that both models went the same way.
 func (c *comparison) judgeGiven(s *selection, forced []string, want, got []values) {
-	f := s.frontOfPicks(forced)
-	inFront := c.judgeFront(f, want, got)
 	const note = "the original's picks"
+	inFront := s.telling(c.judgeFront(s.frontOfPicks(forced), want, got))
 	var led []Output
 	for _, o := range c.judgeAll(outputNames(c.reference.model), want, got) {
-		if slices.Contains(forced, o.Name) {
-			continue // it was given
+		if !slices.Contains(forced, o.Name) { // else it was given
+			led = append(led, o)
 		}
-		o.Given = note
-		led = append(led, o)
-	}
-	for i := range inFront {
-		inFront[i].Given = note
 	}
 	decisive := slices.Concat(led, inFront)
+	for i := range decisive {
+		decisive[i].Given = note
+	}
 	c.report.Outputs = slices.Concat(c.report.Outputs, decisive)
 	c.report.Pass = passed(decisive) && len(decisive) > 0
 	var where []string
@@ -408,13 +419,12 @@ func (c *comparison) judgeGiven(s *selection, forced []string, want, got []value
 			where = append(where, title(n))
 		}
 	}
-	if c.report.Pass {
-		c.report.Decided = fmt.Sprintf("decided with the original's picks given to the pruned model (%s): %s equal, and %s before them; "+
-			"the outputs differ only because near-equal values were picked differently%s",
-			listed(where), isAre(len(led), "output"), counted(len(inFront), "value"), c.rowsFound())
-	} else {
+	if !c.report.Pass {
 		c.report.Decided = fmt.Sprintf("the models differ even with the original's picks given to the pruned one (%s): %s", listed(where), c.describeFailures(decisive))
+		return
 	}
+	c.report.Decided = fmt.Sprintf("decided with the original's picks given to the pruned model (%s): %s equal, and %s before them; %s",
+		listed(where), isAre(len(led), "output"), counted(len(inFront), "value"), c.why("without them the outputs are equal too"))
 }
 
 func isAre(n int, what string) string {

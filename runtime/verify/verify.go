@@ -4,8 +4,10 @@
 // An element passes where |a-b| <= atol + rtol*range, the range being the largest finite magnitude of the reference's
 // output. The range is that of the whole output, not the element's own magnitude: what is pruned changes the order of sums, and
 // the error of a sum goes with its largest terms, not with how close they come to cancelling out. The
-// defaults rtol 1e-3 and atol 1e-5 leave room for some hundred layers of float32 (6e-8 each, and the fast
-// convolutions' 5e-5); a wrong channel misses them by orders of magnitude.
+// default rtol 1e-3 leaves room for some hundred layers of float32 (6e-8 each, and the fast convolutions' 5e-5); a wrong
+// channel misses it by orders of magnitude. The default atol 1e-7 is the last bit of numbers about 1: what 1-x leaves where x is
+// nearly 1. Where atol is more than a tenth of what rtol allows, the output is too small to prove much: it is weak
+// then, like an empty one, and the values before the sigmoid or softmax that made it so are compared as well.
 //
 // Models that pick by value (NonMaxSuppression, TopK, thresholds) can turn a difference in the last bit into another
 // pick. How they are decided is told in selection.go.
@@ -14,6 +16,8 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +30,7 @@ import (
 // The tolerances where Options say nothing.
 const (
 	DefaultRTol = 1e-3
-	DefaultATol = 1e-5
+	DefaultATol = 1e-7
 )
 
 // Options of Compare.
@@ -74,7 +78,7 @@ type Output struct {
 	Given  string  `json:"given,omitempty"`  // set where the pruned model was given the reference's picks: says so
 	Pass   bool    `json:"pass"`
 	MaxAbs float64 `json:"max_abs"`
-	MaxRel float64 `json:"max_rel"`  // over elements of the reference above atol
+	MaxRel float64 `json:"max_rel"`  // over elements of the reference of at least rtol of its range
 	Mean   float64 `json:"mean_abs"` // of the absolute differences
 	Cosine float64 `json:"cosine"`
 	Range  float64 `json:"range"` // largest magnitude of the reference
@@ -83,6 +87,8 @@ type Output struct {
 	NeedATol float64 `json:"need_atol"`
 	Problem  string  `json:"problem,omitempty"` // shapes or types that differ, numbers that are not finite
 	Rows     *Rows   `json:"rows,omitempty"`    // of an output that holds detections and differs: how many are found again
+
+	integral bool // its elements are integers, bools or strings
 }
 
 // Compare runs both models on the same inputs, one after the other, and compares their outputs. A model that the runtime
@@ -118,6 +124,10 @@ type comparison struct {
 	sets                 [][]feed.Input // per run
 	report               *Report
 	done, steps          int
+
+	outputs  []Output // as they came out without any help
+	squashed []Output // values before the sigmoid or softmax that made outputs small
+	weak     []string // outputs that are empty or too small to prove anything
 }
 
 // side is one of the two models.
@@ -145,27 +155,78 @@ func (c *comparison) compare(ctx context.Context) error {
 	if err := c.makeInputs(); err != nil {
 		return err
 	}
-	want, err := c.run(ctx, c.reference, nil, nil)
-	if err != nil {
-		return err
-	}
-	got, err := c.run(ctx, c.candidate, nil, nil)
-	if failed := c.failed(ctx, err); failed || err != nil {
-		if failed {
-			return nil
-		}
+	s := c.selection()
+	part, same := s.behind(s.all())
+	f, squashed := s.front(part), s.squashed()
+	want, got, err := c.runBoth(ctx, slices.Concat(f.names, squashed.names))
+	if err != nil || got == nil {
 		return err
 	}
 	names := outputNames(c.reference.model)
-	c.report.Outputs = c.judgeAll(names, want, got)
-	if passed(c.report.Outputs) {
+	c.outputs = c.judgeAll(names, want, got)
+	if !passed(c.outputs) {
+		matchRows(c.outputs, names, want, got)
+	}
+	c.weigh(squashed, want, got)
+	inFront := s.telling(c.judgeFront(f, want, got))
+	c.report.Outputs = slices.Concat(c.outputs, c.squashed, inFront)
+	switch {
+	case passed(c.report.Outputs) && len(c.weak) == 0:
 		c.report.Pass = true
-		c.report.Decided = fmt.Sprintf("the outputs are equal (%s)", counted(len(names), "output"))
+		c.report.Decided = fmt.Sprintf("the outputs are equal (%s%s)", counted(len(names), "output"), c.beside(inFront))
+		return nil
+	case same && len(inFront) > 0:
+		c.decideInFront(s, part, f, inFront)
 		return nil
 	}
-	matchRows(c.report.Outputs, names, want, got)
 	want, got = nil, nil
-	return c.decideBySelection(ctx)
+	return c.decideWithPicksGiven(ctx, s)
+}
+
+// weigh lists the outputs that prove little, and compares what made them so small.
+func (c *comparison) weigh(squashed front, want, got []values) {
+	for _, o := range c.outputs {
+		empty := o.Shape != nil && value.Count(o.Shape) == 0
+		if !o.Pass || !empty && c.opt.ATol <= c.opt.RTol*o.Range/10 || o.Range == 0 && !empty && o.integral {
+			continue
+		}
+		var inputs []string
+		if !empty {
+			inputs = squashed.of[o.Name]
+		}
+		if inputs == nil {
+			c.weak = append(c.weak, strconv.Quote(o.Name))
+		}
+		for _, name := range inputs {
+			if !slices.ContainsFunc(c.squashed, func(o Output) bool { return o.Name == name }) {
+				c.squashed = append(c.squashed, c.judgeFront(front{names: []string{name}, before: squashed.before}, want, got)...)
+			}
+		}
+	}
+}
+
+func (c *comparison) beside(inFront []Output) string {
+	out := ""
+	if len(c.squashed) > 0 {
+		out += fmt.Sprintf(", some so small that %s before %s were compared too", counted(len(c.squashed), "value"), c.squashed[0].Before)
+	}
+	if len(inFront) > 0 {
+		out += fmt.Sprintf(", and %s before picks by value", counted(len(inFront), "value"))
+	}
+	return out
+}
+
+// runBoth runs one model after the other. Where the candidate does not run though the reference does, the report
+// says so and got is nil.
+func (c *comparison) runBoth(ctx context.Context, keep []string) (want, got []values, err error) {
+	if want, err = c.run(ctx, c.reference, keep, nil); err != nil {
+		return nil, nil, err
+	}
+	got, err = c.run(ctx, c.candidate, keep, nil)
+	if c.failed(ctx, err) {
+		return nil, nil, nil
+	}
+	return want, got, err
 }
 
 // failed makes a report of a candidate that does not run though it compiles and the reference runs.

@@ -83,9 +83,9 @@ type Set struct {
 	Couplings []Coupling
 }
 
-// NewSet returns an empty set.
-func NewSet() *Set {
-	return &Set{products: map[ID]*Link{}, paired: map[[2]*Array]bool{}}
+// NewSet returns an empty set with room for about n atoms.
+func NewSet(n int) *Set {
+	return &Set{parent: make([]ID, 0, n), pin: make([]*Reason, 0, n), products: map[ID]*Link{}, paired: map[[2]*Array]bool{}}
 }
 
 // Len returns the number of atoms.

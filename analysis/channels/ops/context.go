@@ -24,7 +24,13 @@ type State struct {
 
 // NewState returns the state before the first node.
 func NewState(g *graph.Graph, s *shape.Result) *State {
-	return &State{Set: atoms.NewSet(), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: make([]bool, len(g.Values)),
+	room := 0
+	for _, v := range g.Weights() {
+		for _, d := range v.Tensor.Dims {
+			room += int(min(d, 1<<16))
+		}
+	}
+	return &State{Set: atoms.NewSet(room), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: make([]bool, len(g.Values)),
 		shared: map[int][]atoms.Axis{}, Reads: map[graph.Use][]atoms.Axis{}}
 }
 

@@ -23,7 +23,7 @@ var unary = map[string][]string{
 var broadcasting = map[string][]string{
 	"Add": nil, "Sub": nil, "Mul": nil, "Div": nil, "Pow": nil, "Mod": {"fmod"}, "Min": nil, "Max": nil, "Sum": nil, "Mean": nil,
 	"And": nil, "Or": nil, "Xor": nil, "Equal": nil, "Greater": nil, "Less": nil, "GreaterOrEqual": nil, "LessOrEqual": nil, "Where": nil,
-	"BitShift": {"direction"}, "BitwiseAnd": nil, "BitwiseOr": nil, "BitwiseXor": nil, "PRelu": nil,
+	"BitShift": {"direction"}, "BitwiseAnd": nil, "BitwiseOr": nil, "BitwiseXor": nil,
 }
 
 func init() {

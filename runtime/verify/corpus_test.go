@@ -1,0 +1,162 @@
+package verify_test
+
+// Real models: everything that can go is pruned by 30 %, and the result is proven.
+
+import (
+	"compress/gzip"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"onnxprune/analysis/channels"
+	"onnxprune/analysis/graph"
+	"onnxprune/analysis/plan"
+	"onnxprune/analysis/selection"
+	"onnxprune/analysis/shape"
+	"onnxprune/onnxio"
+	"onnxprune/rewrite"
+	"onnxprune/runtime/verify"
+)
+
+// accepted are the models that must be proven as they are, with a file of each.
+var accepted = []string{
+	"trained/yolox_nano_416.onnx", "trained/yolov8n_deq32.onnx.gz", "trained/yolov5n_fp32.onnx.gz", "trained/nanodet_m_320.onnx",
+	"trained/picodet_s_320.onnx", "trained/ultraface_rfb_320.onnx", "trained/retinaface_mbnet025.onnx", "trained/ppocr_mobile_v2.0_det.onnx",
+	"trained/cifar_resnet_2b.onnx", "trained/superres_espcn_core.onnx", "trained/silero_vad_v5.onnx", "trained/yolov8n_int8.onnx",
+	"fashion/yolov3_mobilenet_v1_w4_fashion.onnx",
+}
+
+func TestPrunedCorpusModelsEqualTheirMaskedTwins(t *testing.T) {
+	for _, path := range corpus(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			m := openModel(t, path)
+			twin, pruned := prune(t, m, 0.3)
+			r, err := verify.Compare(context.Background(), twin, pruned, verify.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			worst := 0.0
+			for _, o := range r.Outputs {
+				worst = max(worst, o.NeedRTol)
+			}
+			t.Logf("%.1f s, %s", r.Elapsed.Seconds(), r.Decided)
+			for _, in := range r.Inputs {
+				t.Logf("input %s %s%v: %s", in.Name, in.Type, in.Shape, in.From)
+			}
+			for _, o := range r.Outputs {
+				if !o.Pass || testing.Verbose() {
+					t.Logf("%+v", o)
+				}
+			}
+			if !r.Pass {
+				t.Error("it does not pass")
+			}
+		})
+	}
+}
+
+// corpus lists the accepted models; ONNXPRUNE_ALL_MODELS adds the rest of the corpus, ONNXPRUNE_FILLED a folder of filled skeletons.
+func corpus(t testing.TB) []string {
+	dir := os.Getenv("ONNXPRUNE_CORPUS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared")
+	}
+	var out []string
+	for _, name := range accepted {
+		out = append(out, filepath.Join(dir, "models", filepath.FromSlash(name)))
+	}
+	if _, err := os.Stat(out[0]); err != nil {
+		t.Skip("the shared models are not here; set ONNXPRUNE_CORPUS to their folder")
+	}
+	if testing.Short() {
+		return out[len(out)-1:]
+	}
+	add := func(pattern string) {
+		more, _ := filepath.Glob(pattern)
+		for _, f := range more {
+			if !strings.Contains(strings.Join(out, "\n")+"\n", f+"\n") && filepath.Base(filepath.Dir(f)) != "invalid" {
+				out = append(out, f)
+			}
+		}
+	}
+	if os.Getenv("ONNXPRUNE_ALL_MODELS") != "" {
+		add(filepath.Join(dir, "models", "*", "*.onnx"))
+		add(filepath.Join(dir, "models", "*", "*", "*.onnx"))
+		add(filepath.Join(dir, "models", "*", "*.onnx.gz"))
+	}
+	if filled := os.Getenv("ONNXPRUNE_FILLED"); filled != "" {
+		add(filepath.Join(filled, "*.onnx"))
+	}
+	return out
+}
+
+// openModel opens a model, unpacking it first where it is packed.
+func openModel(t *testing.T, path string) *onnxio.Model {
+	if strings.HasSuffix(path, ".gz") {
+		in, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(t.TempDir(), strings.TrimSuffix(filepath.Base(path), ".gz"))
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := onnxio.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// prune takes a share of every parameter that can be pruned.
+func prune(t *testing.T, m *onnxio.Model, ratio float64) (twin, pruned *onnxio.Model) {
+	t.Helper()
+	g, err := graph.Build(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := shape.Infer(g, shape.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := channels.Analyze(g, s, channels.Options{})
+	if len(a.Params) == 0 {
+		t.Skip("it has no weights of convolutions or linear layers")
+	}
+	wants, left, err := selection.Resolve(a, []string{"*"}, []float64{ratio})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := selection.Select(a, wants, selection.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Removed) == 0 {
+		t.Skipf("nothing of it can be pruned: %v", left)
+	}
+	p, err := plan.Build(a, c.Removed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pruned, err = rewrite.Apply(m, p); err != nil {
+		t.Fatal(err)
+	}
+	if twin, err = rewrite.MaskedTwin(m, p); err != nil {
+		t.Fatal(err)
+	}
+	return twin, pruned
+}
