@@ -57,7 +57,7 @@ type selector struct {
 	choice *Choice
 	taken  map[atoms.ID]*Want // by class: the first want that ruled over it
 	left   []int              // by array: indices that are still there
-	in     [][]count // by class
+	in     [][]count          // by class
 	scores map[*channels.Param][]float64
 	sharer map[atoms.ID][]*channels.Param
 }

@@ -144,7 +144,9 @@ func (s *settled) share() {
 
 // isName reports whether a dimension's text is a name. Exporters write "?" and the like for what they do not know: two of those need not be
 // the same.
-func isName(param string) bool { return !slices.Contains([]string{"", "?", "-1", "*", "None", "none"}, param) }
+func isName(param string) bool {
+	return !slices.Contains([]string{"", "?", "-1", "*", "None", "none"}, param)
+}
 
 // openBatch makes an open first axis a batch of one, where it is one.
 func (s *settled) openBatch(i int) {
