@@ -47,7 +47,7 @@ func checkShapes(n *Network, p *plan.Plan, pruned *onnxio.Model) (*cost.Report, 
 			continue
 		}
 		for axis, keep := range t.Keep {
-			if d := v.Tensor0().Dims; axis >= len(d) || d[axis] != int64(len(keep)) {
+			if d := v.Data().Dims; axis >= len(d) || d[axis] != int64(len(keep)) {
 				return nil, fail("tensor %q has the shape %v, but %d indices of axis %d were kept", t.Name, d, len(keep), axis)
 			}
 		}

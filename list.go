@@ -162,7 +162,7 @@ func group(g *channels.Group, root *channels.Param) Group {
 	}
 	for _, m := range g.Members {
 		v := m.Source.Value
-		k := Member{Tensor: v.FullName(), Axis: m.Source.Axis, Slices: m.Indices, Role: m.Role, Of: v.Tensor0().Dims[m.Source.Axis]}
+		k := Member{Tensor: v.FullName(), Axis: m.Source.Axis, Slices: m.Indices, Role: m.Role, Of: v.Data().Dims[m.Source.Axis]}
 		if m.Node != nil {
 			k.Node = m.Node.Path
 		}

@@ -178,7 +178,7 @@ func (e *editor) tensors(list []plan.Tensor) error {
 			return err
 		}
 		if v.Tensor == nil || !slices.Equal(v.Tensor.Dims, t.Shape) && !inPlace[t.Name] {
-			return fmt.Errorf("the plan does not fit the model: tensor %q has the shape %v, the plan was made for %v", t.Name, v.Tensor0().Dims, t.Shape)
+			return fmt.Errorf("the plan does not fit the model: tensor %q has the shape %v, the plan was made for %v", t.Name, v.Data().Dims, t.Shape)
 		}
 		if len(t.Uses) == 0 || uses[t.Name] == len(v.Uses) && !v.Output && !inPlace[t.Name] && len(t.Uses) == uses[t.Name] {
 			inPlace[t.Name] = true

@@ -68,7 +68,7 @@ func (n *network) plan(names []string, ratios []float64) (*plan.Plan, error) {
 }
 
 // dims returns the shape of a constant.
-func (n *network) dims(name string) []int64 { return n.graph.Main.Lookup(name).Tensor0().Dims }
+func (n *network) dims(name string) []int64 { return n.graph.Main.Lookup(name).Data().Dims }
 
 // heads names the 18 convolutions of YOLOv3's heads.
 func heads() []string {

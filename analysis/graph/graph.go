@@ -176,8 +176,8 @@ func (g *Graph) Weights() []*Value {
 	return out
 }
 
-// Tensor0 returns the value's tensor, an empty one where it has none.
-func (v *Value) Tensor0() *onnxio.Tensor {
+// Data returns the value's tensor, an empty one where it has none.
+func (v *Value) Data() *onnxio.Tensor {
 	if v == nil || v.Tensor == nil {
 		return &onnxio.Tensor{}
 	}

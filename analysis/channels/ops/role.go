@@ -41,7 +41,7 @@ func Role(n *graph.Node, input, axis int) string {
 		}
 	case "MatMul", "MatMulInteger", "QLinearMatMul":
 		if input == 1 || input == 3 && n.Op == "QLinearMatMul" {
-			rank := len(n.Inputs[input].Tensor0().Dims)
+			rank := len(n.Inputs[input].Data().Dims)
 			if axis == rank-1 {
 				return at("output features")
 			}
