@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -186,53 +184,6 @@ func worst(r *verify.Report) string {
 		return fmt.Sprintf("output %q differs from the masked original by up to %.3g (range %.3g): it needs rtol %.3g, %.3g is allowed", o.Name, o.MaxAbs, o.Range, o.NeedRTol, r.RTol)
 	}
 	return r.Decided
-}
-
-// ReadPlan reads a plan file.
-func ReadPlan(path string) (*plan.Plan, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &ModelError{path, plain(err)}
-	}
-	defer f.Close()
-	p, err := plan.Read(f)
-	if err != nil {
-		return nil, &ModelError{path, err}
-	}
-	return p, nil
-}
-
-// writePlan writes a plan file, whole or not at all.
-func writePlan(path string, p *plan.Plan) (err error) {
-	if st, e := os.Stat(path); e == nil && !st.Mode().IsRegular() {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		return p.Write(f)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("%s: the plan was not written: %w", path, plain(err))
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("%s: the plan was not written: %w", path, plain(err))
-		}
-	}()
-	if err := p.Write(f); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // Verify proves a pruned model file against its original and the plan by which it was pruned: shapes first, then a run against the masked

@@ -24,7 +24,6 @@ type Param struct {
 	Shared   int     `json:"shared"`   // how many layers read it
 	InBody   bool    `json:"in_body"`  // it lies in a control-flow body
 	Follows  string  `json:"follows"`  // of a vector: the weight whose channels it has, or ""
-	weight   bool
 }
 
 // Params lists the weights of convolutions and linear layers in graph order; with all, also those of control-flow bodies,
@@ -62,7 +61,7 @@ func (n *Network) Params(all bool) []Param {
 
 func (n *Network) param(p *channels.Param) Param {
 	e := Param{Name: p.Name, Shape: shapeOf(p.Shape), Op: p.Nodes[0].Op, Node: p.Nodes[0].Path, Groups: n.groupsOf(p.IDs), Channels: p.Out,
-		Prunable: p.Free, Shared: len(p.Nodes), InBody: p.Value.InBody(), Type: n.Shapes.Of(p.Value).Elem.String(), weight: true}
+		Prunable: p.Free, Shared: len(p.Nodes), InBody: p.Value.InBody(), Type: n.Shapes.Of(p.Value).Elem.String()}
 	if p.Reason != nil {
 		e.Reason = p.Reason.Text
 	}

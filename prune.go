@@ -58,6 +58,12 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 			return nil, err
 		}
 	}
+	if p.planOut != nil {
+		if err := p.planOut.commit(); err != nil {
+			return nil, err
+		}
+		p.report.PlanOut = p.opt.PlanOut
+	}
 	p.report.Stages = p.clock.stages
 	return &p.report, nil
 }
@@ -73,9 +79,11 @@ type pruning struct {
 	network *Network
 	plan    *plan.Plan
 	pruned  *onnxio.Model
+	planOut *planFile
 }
 
 func (p *pruning) close() {
+	p.planOut.drop()
 	if p.model != nil {
 		p.model.Close()
 	}
@@ -269,17 +277,13 @@ func (p *pruning) verify(ctx context.Context) error {
 	return err
 }
 
-func (p *pruning) save(context.Context) error {
+func (p *pruning) save(context.Context) (err error) {
 	if p.opt.PlanOut != "" {
-		if err := writePlan(p.opt.PlanOut, p.plan); err != nil {
+		if p.planOut, err = stagePlan(p.opt.PlanOut, p.plan); err != nil {
 			return err
 		}
-		p.report.PlanOut = p.opt.PlanOut
 	}
 	if err := p.pruned.Save(p.out); err != nil {
-		if p.opt.PlanOut != "" {
-			os.Remove(p.opt.PlanOut)
-		}
 		return fmt.Errorf("the output was not written: %w", err)
 	}
 	p.report.Output = p.out

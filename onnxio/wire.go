@@ -238,7 +238,7 @@ func (m *message) set(num protowire.Number, fs ...field) {
 	if at < 0 {
 		at = len(m.fields)
 	}
-	rest := slices.DeleteFunc(slices.Clone(m.fields), func(f field) bool { return f.num == num })
+	rest := slices.DeleteFunc(m.fields, func(f field) bool { return f.num == num })
 	m.fields = slices.Insert(rest, min(at, len(rest)), fs...)
 	m.dirty = true
 }
@@ -257,13 +257,13 @@ func (m *message) insert(i int, f field) {
 		seen++
 		at = j + 1
 	}
-	m.fields = slices.Insert(slices.Clone(m.fields), at, f)
+	m.fields = slices.Insert(m.fields, at, f)
 	m.dirty = true
 }
 
 // remove deletes the field that holds child.
 func (m *message) remove(child encoder) {
-	m.fields = slices.DeleteFunc(slices.Clone(m.fields), func(f field) bool { return f.child == child })
+	m.fields = slices.DeleteFunc(m.fields, func(f field) bool { return f.child == child })
 	m.dirty = true
 }
 

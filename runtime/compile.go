@@ -240,7 +240,7 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 		return &body{b}, nil
 	}
 	var err error
-	if st.kernel, err = buildKernel(n, path, refs, attrs, compileBody); err != nil {
+	if st.kernel, err = c.buildKernel(n, path, refs, attrs, compileBody); err != nil {
 		return err
 	}
 	if out := c.fold(st, refs, len(n.outputs)); out != nil {
@@ -254,7 +254,7 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 	if n.domain == "" && wideOps[n.op] && (len(n.outputs) == 1 || n.op == "MaxPool") {
 		var widened bool
 		if st.half, widened = c.widenConstants(refs); widened {
-			if st.kernel, err = buildKernel(n, path, refs, attrs, compileBody); err != nil {
+			if st.kernel, err = c.buildKernel(n, path, refs, attrs, compileBody); err != nil {
 				return err
 			}
 		}
@@ -278,9 +278,9 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 }
 
 // buildKernel asks package ops for a node's kernel.
-func buildKernel(n *node, path string, refs []ref, attrs []*onnxio.Attribute, body func(string, *onnxio.Graph) (ops.Body, error)) (ops.Kernel, error) {
+func (c *compiler) buildKernel(n *node, path string, refs []ref, attrs []*onnxio.Attribute, body func(string, *onnxio.Graph) (ops.Body, error)) (ops.Kernel, error) {
 	on := ops.NewNode(n.domain, n.op, n.version, attrs)
-	on.Path, on.Compile = path, body
+	on.Path, on.Compile, on.Exact = path, body, c.options.Exact
 	for _, r := range refs {
 		on.Inputs = append(on.Inputs, !r.absent())
 		t, _ := r.known.(*value.Tensor)
@@ -331,7 +331,7 @@ func (c *compiler) finish(b *builder) {
 	if c.options.Observe == nil {
 		b.dropDead()
 		if !c.options.NoFusion {
-			b.fuse()
+			b.fuse(c.options.Exact)
 		}
 	}
 	b.countReaders()

@@ -23,14 +23,15 @@ import (
 // fuser looks at a program whose steps are in order.
 type fuser struct {
 	*builder
+	exact   bool
 	known   map[int]value.Value
 	readers map[int][]*step // nil stands for an output of the graph
 	index   map[*step]int
 }
 
 // fuse replaces chains of steps.
-func (b *builder) fuse() {
-	f := &fuser{builder: b, known: map[int]value.Value{}, readers: map[int][]*step{}, index: map[*step]int{}}
+func (b *builder) fuse(exact bool) {
+	f := &fuser{builder: b, exact: exact, known: map[int]value.Value{}, readers: map[int][]*step{}, index: map[*step]int{}}
 	for _, k := range b.constants {
 		f.known[k.slot] = k.value
 	}
@@ -307,6 +308,7 @@ func (f *fuser) build(c *chain) (*step, error) {
 
 func (f *fuser) kernel(domain, op string, version int, in []int, attrs []*onnxio.Attribute) (ops.Kernel, error) {
 	n := ops.NewNode(domain, op, version, attrs)
+	n.Exact = f.exact
 	for _, slot := range in {
 		n.Inputs = append(n.Inputs, slot >= 0)
 		t, _ := f.known[slot].(*value.Tensor)

@@ -51,6 +51,8 @@ type Options struct {
 	Profile bool
 	// NoFusion keeps every node a step of its own.
 	NoFusion bool
+	// Exact rules out kernels that give two digits of accuracy away for speed (Winograd's convolution).
+	Exact bool
 }
 
 // DefaultTripLimit is how often a Loop may go round where Options say nothing.

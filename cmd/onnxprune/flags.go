@@ -39,7 +39,7 @@ func listFlags(more ...cli.Flag) []cli.Flag {
 func compareFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.Float64Flag{Name: "tolerance", Usage: "largest difference that passes, as a share of an output's range", Value: 1e-3},
-		&cli.StringSliceFlag{Name: "verify-input", Usage: "compare on real data, as `NAME=FILE` (.npy, .npz, .pb, .png, .jpg); repeatable"},
+		&cli.StringSliceFlag{Name: "verify-input", Usage: "compare on real data, as `NAME=FILE` (.npy, .npz, .pb, .png, .jpg, .bmp, .webp); repeatable"},
 		&cli.IntFlag{Name: "verify-runs", Usage: "how many sets of inputs to compare on", Value: 1},
 		&cli.Uint64Flag{Name: "seed", Usage: "of random inputs and of the criterion random"},
 		&cli.IntFlag{Name: "threads", Usage: "threads of the runtime; 0: one per processor"},

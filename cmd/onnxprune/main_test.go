@@ -57,6 +57,18 @@ func writeModel(ts *testscript.TestScript, neg bool, args []string) {
 		b = testmodels.DemoModel()
 	case "six":
 		b = testmodels.SixConvolutions().Bytes()
+	case "six_retrained": // the same network with other weights
+		m := testmodels.SixConvolutions().Model()
+		for _, t := range m.Tensors() {
+			raw, err := t.Raw()
+			ts.Check(err)
+			raw = bytes.Clone(raw)
+			for i := 3; i < len(raw) && len(t.Dims) == 4; i += 4 {
+				raw[i] ^= 0x80 // the sign of a float32
+			}
+			ts.Check(t.SetRaw(t.Dims, raw))
+		}
+		b = m.Bytes()
 	case "mask_rcnn":
 		b = testmodels.MaskRCNNR50(testmodels.RCNNOptions{Divisor: 16}).Bytes()
 	case "open": // height and width are open

@@ -25,6 +25,7 @@ type convolution struct {
 	kernel []int // of the attribute; nil: that of the weights
 	groups int
 	act    kernels.Activation
+	exact  bool
 	plans  planCache[*kernels.ConvPlan]
 }
 
@@ -59,6 +60,7 @@ func readConvolution(n *Node) (*convolution, error) {
 		return nil, fmt.Errorf("attribute group is %d", k.groups)
 	}
 	k.plans.keep = n.Constant(1) != nil && (!n.HasInput(2) || n.Constant(2) != nil)
+	k.exact = n.Exact || !k.plans.keep // transforming weights pays only where it is done once
 	return k, nil
 }
 
@@ -208,7 +210,7 @@ func (k *convolution) plan(s *convShapes, in []*value.Tensor) (*kernels.ConvPlan
 
 func (k *convolution) describe(s *convShapes) kernels.Conv {
 	return kernels.Conv{Kernel: s.kernel, Strides: s.strides, Dilations: s.dilations, PadsBegin: s.begin, PadsEnd: s.end,
-		Groups: k.groups, InChannels: s.channels, OutChannels: s.outChannels}
+		Groups: k.groups, InChannels: s.channels, OutChannels: s.outChannels, Exact: k.exact}
 }
 
 // runDouble computes in float64.

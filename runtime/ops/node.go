@@ -23,6 +23,9 @@ type Node struct {
 	// shorter than Inputs.
 	Constants []*value.Tensor
 
+	// Exact rules out kernels that give accuracy away for speed.
+	Exact bool
+
 	// Compile makes a body graph runnable; the runtime sets it.
 	Compile func(attribute string, g *onnxio.Graph) (Body, error)
 

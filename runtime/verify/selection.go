@@ -124,7 +124,8 @@ type front struct {
 	of     map[string][]string // by output: which of names it was made from; see squashed
 }
 
-func (s *selection) front(part map[*onnxio.Node]bool) front {
+// Where the part is not the same in both models, only what picks read is listed: the other values may have lost channels.
+func (s *selection) front(part map[*onnxio.Node]bool, same bool) front {
 	f := front{before: map[string]string{}}
 	add := func(name string, n *onnxio.Node) {
 		if maker := s.a.makers[name]; maker == nil || part[maker] || !s.touched[name] || s.b.makers[name] == nil {
@@ -137,7 +138,7 @@ func (s *selection) front(part map[*onnxio.Node]bool) front {
 	}
 	for _, first := range []bool{true, false} { // name the pick where a pick reads it
 		for _, n := range s.a.nodes {
-			if part[n] && (picks(n) || !first) {
+			if part[n] && (picks(n) || !first && same) {
 				for _, r := range s.a.reads[n] {
 					add(r, n)
 				}

@@ -157,7 +157,7 @@ func (c *comparison) compare(ctx context.Context) error {
 	}
 	s := c.selection()
 	part, same := s.behind(s.all())
-	f, squashed := s.front(part), s.squashed()
+	f, squashed := s.front(part, same), s.squashed()
 	want, got, err := c.runBoth(ctx, slices.Concat(f.names, squashed.names))
 	if err != nil || got == nil {
 		return err
@@ -265,7 +265,7 @@ func (c *comparison) run(ctx context.Context, s side, keep []string, extra []val
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	session, err := runtime.Compile(s.model, runtime.Options{Threads: c.opt.Threads, Keep: keep})
+	session, err := runtime.Compile(s.model, runtime.Options{Threads: c.opt.Threads, Keep: keep, Exact: true})
 	if err != nil {
 		return nil, compileError(s.name, err)
 	}
