@@ -23,7 +23,7 @@ import (
 func checkShapes(n *Network, p *plan.Plan, pruned *onnxio.Model) (*cost.Report, error) {
 	fail := func(format string, args ...any) error {
 		msg := fmt.Sprintf(format, args...)
-		return &VerifyError{Msg: "the pruned model is not right, nothing was written: " + msg, Err: errors.New(msg)}
+		return &VerifyError{Msg: "the pruned model is not right: " + msg, Err: errors.New(msg)}
 	}
 	g, s, err := infer(pruned, Options{InputShapes: n.options.InputShapes})
 	if err != nil {
@@ -145,19 +145,19 @@ func compare(ctx context.Context, twin, pruned *onnxio.Model, p *plan.Plan, opt 
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
-		return out, &VerifyError{Msg: fmt.Sprintf("verification could not run, nothing was written: %s; --verify load or off goes without it", obstacle(err)), Err: err}
+		return out, &VerifyError{Msg: fmt.Sprintf("verification could not run: %s; --verify load or off goes without it", obstacle(err)), Err: err}
 	}
 	out.Comparison = r
 	if len(p.Inexact) > 0 {
 		r.Inexact = p.Inexact
 		if len(r.Outputs) == 0 { // it did not run
-			return out, &VerifyError{Msg: "verification failed, nothing was written: " + r.Decided, Report: r}
+			return out, &VerifyError{Msg: "verification failed: " + r.Decided, Report: r}
 		}
 		out.Summary = "inexact by nature (" + strings.Join(p.Inexact, "; ") + "): that the pruned model runs was required, the differences are for information"
 		return out, nil
 	}
 	if !r.Pass {
-		return out, &VerifyError{Msg: "verification failed, nothing was written: " + worst(r), Report: r}
+		return out, &VerifyError{Msg: "verification failed: " + r.Decided, Report: r}
 	}
 	out.Summary = r.Decided
 	return out, nil
@@ -170,20 +170,6 @@ func obstacle(err error) string {
 		return "the embedded runtime can not run " + strings.Join(lacks.Operators, ", ")
 	}
 	return err.Error()
-}
-
-// worst describes the comparison that failed most.
-func worst(r *verify.Report) string {
-	for _, o := range r.Outputs {
-		if o.Pass || o.Before != "" {
-			continue
-		}
-		if o.Problem != "" {
-			return fmt.Sprintf("output %q: %s", o.Name, o.Problem)
-		}
-		return fmt.Sprintf("output %q differs from the masked original by up to %.3g (range %.3g): it needs rtol %.3g, %.3g is allowed", o.Name, o.MaxAbs, o.Range, o.NeedRTol, r.RTol)
-	}
-	return r.Decided
 }
 
 // Verify proves a pruned model file against its original and the plan by which it was pruned: shapes first, then a run against the masked

@@ -51,10 +51,14 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		if s.skip {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil && p.report.Output == "" { // what is saved is checked to the end
 			return nil, err
 		}
 		if err := p.clock.run(s.name, func() error { return s.do(ctx) }); err != nil {
+			var proof *VerifyError
+			if errors.As(err, &proof) {
+				proof.Msg += "; no output was kept"
+			}
 			return nil, err
 		}
 	}
@@ -247,12 +251,14 @@ func (p *pruning) rewrite(context.Context) (err error) {
 
 // notes tells what the figures leave out.
 func (p *pruning) notes() {
+	open := false
 	for _, s := range p.report.InputShapes {
 		if s.Open {
-			p.note("input %s has open extents %v, which count as 1: give --input-shape %s:… for real MACs", s.Name, s.Shape, s.Name)
+			open = true
+			p.note("input %s has open extents, %s, which count as 1: give --input-shape %s:… for real MACs", s.Name, dims(s.Shape), s.Name)
 		}
 	}
-	if n := p.report.Before.OpenLayers; n > 0 {
+	if n := p.report.Before.OpenLayers; n > 0 && !open {
 		p.note("%d layers have an extent that only a run knows, such as a number of boxes: it counts as 1", n)
 	}
 	if p.report.Before.BodyMACs > 0 {
@@ -269,7 +275,7 @@ func (p *pruning) verify(ctx context.Context) error {
 	}
 	twin, err := rewrite.MaskedTwin(p.model, p.plan)
 	if err != nil {
-		return &VerifyError{Msg: fmt.Sprintf("verification could not run, nothing was written: the masked original can not be made: %v", err), Err: err}
+		return &VerifyError{Msg: fmt.Sprintf("verification could not run: the masked original can not be made: %v", err), Err: err}
 	}
 	opt := p.opt.Compare
 	opt.Shapes = p.opt.InputShapes
@@ -306,7 +312,7 @@ func (p *pruning) reload(ctx context.Context) error {
 		if slices.ContainsFunc(p.model.Tensors(), func(t *onnxio.Tensor) bool { return t.External != nil }) {
 			os.Remove(p.out + ".data")
 		}
-		return &VerifyError{Msg: fmt.Sprintf("%s: what was written can not be used, and was removed: %v", p.out, err), Err: err}
+		return &VerifyError{Msg: fmt.Sprintf("%s: what was written can not be used, and was removed again: %v", p.out, err), Err: err}
 	}
 	m, err := onnxio.Open(p.out)
 	if err != nil {

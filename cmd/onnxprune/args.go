@@ -43,11 +43,17 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 	return command(app, flags, rest)
 }
 
-// command puts the command first. PaddleSlim's --print_params is the command params.
+// asCommands are flags that stand for commands; print_params is PaddleSlim's.
+var asCommands = map[string]string{"--print_params": "params", "--print_params=true": "params", "--version": "version"}
+
+// command puts the command first.
 func command(app *cli.App, flags, rest []string) ([]string, error) {
-	if i := slices.IndexFunc(flags, func(f string) bool { return f == "--print_params" || f == "--print_params=true" }); i >= 0 {
+	if i := slices.IndexFunc(flags, func(f string) bool { return asCommands[f] != "" }); i >= 0 {
+		rest = append([]string{asCommands[flags[i]]}, rest...)
 		flags = slices.Delete(flags, i, i+1)
-		rest = append([]string{"params"}, rest...)
+	}
+	if len(rest) > 0 && rest[0] == "help" {
+		rest, flags = rest[1:], []string{"--help"}
 	}
 	var out []string
 	own := app.Flags
@@ -72,7 +78,7 @@ func command(app *cli.App, flags, rest []string) ([]string, error) {
 
 // flagValues says of every flag, of all commands, whether it takes a value.
 func flagValues(app *cli.App) map[string]bool {
-	out := map[string]bool{"help": false, "h": false, "print_params": false}
+	out := map[string]bool{"help": false, "h": false, "print_params": false, "version": false}
 	add := func(flags []cli.Flag) {
 		for _, f := range flags {
 			_, is := f.(*cli.BoolFlag)

@@ -6,11 +6,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"onnxprune"
 	"onnxprune/testmodels"
 )
 
@@ -152,6 +154,54 @@ func TestJSONIsAsDocumented(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// declared lists the JSON paths of a Go type, with their types.
+func declared(t reflect.Type, at string, out map[string]string) {
+	switch t.Kind() {
+	case reflect.Pointer:
+		declared(t.Elem(), at, out)
+	case reflect.Slice:
+		declared(t.Elem(), at+"[]", out)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if name != "-" && f.IsExported() {
+				declared(f.Type, strings.TrimPrefix(at+"."+name, "."), out)
+			}
+		}
+	case reflect.String:
+		out[at] = "string"
+	case reflect.Bool:
+		out[at] = "bool"
+	default:
+		out[at] = "number"
+	}
+}
+
+func TestEveryFieldOfTheReportsIsDocumented(t *testing.T) {
+	for section, v := range map[string]any{
+		"prune": onnxprune.Report{}, "verification": onnxprune.Verification{}, "explain": onnxprune.Explanation{},
+		"params": struct {
+			Params []onnxprune.Param `json:"params"`
+		}{}, "groups": struct {
+			Groups []onnxprune.Group `json:"groups"`
+		}{},
+	} {
+		have, want := map[string]string{}, schema(t, section)
+		declared(reflect.TypeOf(v), "", have)
+		for _, path := range slices.Sorted(maps.Keys(have)) {
+			if strings.TrimPrefix(want[path], "?") != have[path] {
+				t.Errorf("%s: %s is a %s, documented is %q", section, path, have[path], want[path])
+			}
+		}
+		for _, path := range slices.Sorted(maps.Keys(want)) {
+			if _, there := have[path]; !there && path != "model" && !strings.HasPrefix(path, "input_shapes") {
+				t.Errorf("%s: %s is documented, but there is no such field", section, path)
+			}
+		}
 	}
 }
 

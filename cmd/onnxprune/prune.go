@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,6 +39,7 @@ func pruneFile(c *cli.Context, t *terminal, in, out string, opt onnxprune.PruneO
 	end()
 	switch {
 	case err != nil:
+		t.failure(err, quiet || c.Bool("json"))
 		return err
 	case c.Bool("json"):
 		return t.json(r)
@@ -157,6 +159,15 @@ func (t *terminal) verification(v onnxprune.Verification) {
 		v.Summary = summary
 	}
 	t.printf("%s: %s\n", status, v.Summary)
+}
+
+// failure prints the comparison that failed: what differs, and by how much.
+func (t *terminal) failure(err error, quiet bool) {
+	var failed *onnxprune.VerifyError
+	if !quiet && errors.As(err, &failed) && failed.Report != nil {
+		t.title("Verification")
+		t.comparison(failed.Report)
+	}
 }
 
 func (t *terminal) comparison(r *verify.Report) {

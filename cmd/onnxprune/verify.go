@@ -30,6 +30,7 @@ func verifyFiles(c *cli.Context, t *terminal) error {
 	end()
 	switch {
 	case err != nil:
+		t.failure(err, c.Bool("quiet") || c.Bool("json"))
 		return err
 	case c.Bool("json"):
 		return t.json(v)
