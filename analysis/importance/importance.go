@@ -5,6 +5,7 @@
 package importance
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -64,96 +65,117 @@ func Scores(c Criterion, p *channels.Param, seed uint64) ([]float64, error) {
 	if p.Tensor == nil { // computed from a shape: all filters are alike
 		return make([]float64, p.Out), nil
 	}
-	w, err := filters(p)
+	if c == GeometryMedian {
+		w, err := filters(p)
+		if err != nil {
+			return nil, fmt.Errorf("scoring %s: %w", p.Name, err)
+		}
+		return distances(w), nil
+	}
+	out := make([]float64, p.Out)
+	err := runs(p, func(ch int, vs []float64) {
+		for _, v := range vs {
+			if c == L2Norm {
+				out[ch] += v * v
+			} else {
+				out[ch] += math.Abs(v)
+			}
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("scoring %s: %w", p.Name, err)
 	}
-	switch c {
-	case L2Norm:
-		return each(w, func(f []float64) float64 {
-			s := 0.0
-			for _, v := range f {
-				s += v * v
-			}
-			return math.Sqrt(s)
-		}), nil
-	case GeometryMedian:
-		return distances(w), nil
-	}
-	return each(w, func(f []float64) float64 {
-		s := 0.0
-		for _, v := range f {
-			s += math.Abs(v)
+	if c == L2Norm {
+		for i, v := range out {
+			out[i] = math.Sqrt(v)
 		}
-		return s
-	}), nil
-}
-
-func each(w [][]float64, score func([]float64) float64) []float64 {
-	out := make([]float64, len(w))
-	for i, f := range w {
-		out[i] = score(f)
 	}
-	return out
+	return out, nil
 }
 
 // filters returns the weight as one row per output channel.
 func filters(p *channels.Param) ([][]float64, error) {
-	vs, err := numbers(p)
-	if err != nil {
-		return nil, err
-	}
-	inner := 1
-	for _, d := range p.Shape[p.Axis+1:] {
-		inner *= int(d)
-	}
-	n := int(p.Out)
-	per := 0
-	if n > 0 {
-		per = len(vs) / n
-	}
-	flat := make([]float64, len(vs))
-	out := make([][]float64, n)
-	fill := make([]int, n)
-	for i := range out {
-		out[i] = flat[i*per : (i+1)*per]
-	}
-	for at := 0; at < len(vs); at += inner {
-		ch := at / inner % n
-		fill[ch] += copy(out[ch][fill[ch]:], vs[at:at+inner])
-	}
-	return out, nil
+	out := make([][]float64, p.Out)
+	err := runs(p, func(ch int, vs []float64) { out[ch] = append(out[ch], vs...) })
+	return out, err
 }
 
-// numbers returns the elements of the weight, dequantised where a DequantizeLinear or an integer operator reads it.
-func numbers(p *channels.Param) ([]float64, error) {
+// runLength is how many elements are decoded at a time.
+const runLength = 4096
+
+// runs hands the elements of the weight out in order, in runs that belong to one output channel; a quantised weight is
+// dequantised. Only one run is in memory at a time.
+func runs(p *channels.Param, visit func(ch int, vs []float64)) error {
 	t := p.Tensor
-	if t.DataType.IsFloat() {
-		fs, err := t.Float32s()
-		if err != nil {
-			return nil, err
-		}
-		out := make([]float64, len(fs))
-		for i, f := range fs {
-			out[i] = float64(f)
-		}
-		return out, nil
-	}
-	is, err := t.Ints()
+	raw, err := t.Raw()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	scale, zero := quantisation(p)
-	inner := 1
+	decode, width, err := decoder(t.DataType)
+	if err != nil {
+		return err
+	}
+	inner, n := 1, int(p.Out)
 	for _, d := range p.Shape[p.Axis+1:] {
 		inner *= int(d)
 	}
-	out := make([]float64, len(is))
-	for i, v := range is {
-		ch := i / inner % int(p.Out)
-		out[i] = float64(v-zero(ch)) * scale(ch)
+	scale, zero := quantisation(p)
+	plain := t.DataType.IsFloat()
+	var buf [runLength]float64
+	total := len(raw) / width
+	for at := 0; at < total; {
+		ch := at / inner % n
+		vs := buf[:min(runLength, inner-at%inner)]
+		decode(vs, raw[at*width:])
+		if !plain {
+			s, z := scale(ch), float64(zero(ch))
+			for i := range vs {
+				vs[i] = (vs[i] - z) * s
+			}
+		}
+		visit(ch, vs)
+		at += len(vs)
 	}
-	return out, nil
+	return nil
+}
+
+// decoder returns how elements of a type are read from little-endian bytes, and how many bytes each takes.
+func decoder(t onnxio.DataType) (decode func(dst []float64, b []byte), width int, err error) {
+	le := binary.LittleEndian
+	each := func(width int, at func(b []byte) float64) (func([]float64, []byte), int, error) {
+		return func(dst []float64, b []byte) {
+			for i := range dst {
+				dst[i] = at(b[i*width:])
+			}
+		}, width, nil
+	}
+	switch t {
+	case onnxio.Float:
+		return func(dst []float64, b []byte) {
+			for i := range dst {
+				dst[i] = float64(math.Float32frombits(le.Uint32(b[4*i:])))
+			}
+		}, 4, nil
+	case onnxio.Double:
+		return each(8, func(b []byte) float64 { return math.Float64frombits(le.Uint64(b)) })
+	case onnxio.Float16:
+		return each(2, func(b []byte) float64 { return float64(onnxio.Float16ToFloat32(le.Uint16(b))) })
+	case onnxio.BFloat16:
+		return each(2, func(b []byte) float64 { return float64(onnxio.BFloat16ToFloat32(le.Uint16(b))) })
+	case onnxio.Int8:
+		return each(1, func(b []byte) float64 { return float64(int8(b[0])) })
+	case onnxio.Uint8:
+		return each(1, func(b []byte) float64 { return float64(b[0]) })
+	case onnxio.Int16:
+		return each(2, func(b []byte) float64 { return float64(int16(le.Uint16(b))) })
+	case onnxio.Uint16:
+		return each(2, func(b []byte) float64 { return float64(le.Uint16(b)) })
+	case onnxio.Int32:
+		return each(4, func(b []byte) float64 { return float64(int32(le.Uint32(b))) })
+	case onnxio.Int64:
+		return each(8, func(b []byte) float64 { return float64(int64(le.Uint64(b))) })
+	}
+	return nil, 0, fmt.Errorf("its elements are %v, which have no score; choose criterion random", t)
 }
 
 // quantisation returns scale and zero point per output channel; 1 and 0 where they are not found.
