@@ -81,9 +81,7 @@ func readOnnxGoCase(file string) (c onnxGoCase, err error) {
 			case "Title":
 				c.title, _ = strconv.Unquote(kv.Value.(*ast.BasicLit).Value)
 			case "ModelB":
-				for _, v := range numbers[uint8](kv.Value) {
-					c.model = append(c.model, v)
-				}
+				c.model = append(c.model, numbers[uint8](kv.Value)...)
 			case "Input":
 				c.in = denseList(kv.Value)
 			case "ExpectedOutput":

@@ -75,7 +75,7 @@ type recurrentSizes struct{ steps, batch, input, hidden int }
 func (r *recurrent) sizes(in []*value.Tensor) (recurrentSizes, error) {
 	x, w, rec := in[0].Shape, in[1].Shape, in[2].Shape
 	if len(x) != 3 || len(w) != 3 || len(rec) != 3 {
-		return recurrentSizes{}, fmt.Errorf("X, W and R have shapes %v, %v and %v, want three axes each", x, w, rec)
+		return recurrentSizes{}, fmt.Errorf("inputs X, W and R have shapes %v, %v and %v, want three axes each", x, w, rec)
 	}
 	s := recurrentSizes{steps: x[0], batch: x[1], input: x[2], hidden: rec[2]}
 	if r.batchFirst {
@@ -84,7 +84,7 @@ func (r *recurrent) sizes(in []*value.Tensor) (recurrentSizes, error) {
 	dirs := len(r.reverse)
 	rows := r.gates * s.hidden
 	if !slices.Equal(w, []int{dirs, rows, s.input}) || !slices.Equal(rec, []int{dirs, rows, s.hidden}) || r.hiddenSize != 0 && r.hiddenSize != s.hidden {
-		return s, fmt.Errorf("X, W and R have shapes %v, %v and %v for %d directions and hidden_size %d", x, w, rec, dirs, r.hiddenSize)
+		return s, fmt.Errorf("inputs X, W and R have shapes %v, %v and %v for %d directions and hidden_size %d", x, w, rec, dirs, r.hiddenSize)
 	}
 	for i, want := range map[int][]int{3: {dirs, 2 * rows}, 4: {s.batch}, 5: r.stateShape(s), 6: r.stateShape(s), 7: {dirs, 3 * s.hidden}} {
 		if i < len(in) && in[i] != nil && !slices.Equal(in[i].Shape, want) {
