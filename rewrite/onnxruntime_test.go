@@ -18,6 +18,7 @@ import (
 	"onnxprune/onnxio"
 	"onnxprune/rewrite"
 	"onnxprune/runtime/onnxruntime"
+	"onnxprune/testmodels"
 )
 
 // TestEveryCorpusModelEqualsItsMaskedTwinUnderONNXRuntime prunes every model of the corpus at several ratios of everything that can
@@ -74,6 +75,34 @@ func compare(t *testing.T, lib *onnxruntime.Library, path string, ratio float64,
 	if names == nil {
 		names = []string{"*"}
 	}
+	compareAt(t, lib, path, names, []float64{ratio})
+}
+
+// TestTheSeedsCommandsEqualTheirMaskedTwinsUnderONNXRuntime carries the golden commands out on the networks that they are for.
+func TestTheSeedsCommandsEqualTheirMaskedTwinsUnderONNXRuntime(t *testing.T) {
+	lib := oracle(t)
+	res4f := []string{"res4f_branch2b_weights", "res4f_branch2a_weights"}
+	for _, c := range []struct {
+		what   string
+		model  *testmodels.Builder
+		names  []string
+		ratios []float64
+	}{
+		{"yolov3_mobilenet_v1", testmodels.YOLOv3MobileNetV1(testmodels.YOLOv3Options{Size: 320}), heads()[:3], []float64{0.2, 0.3, 0.4}},
+		{"faster_rcnn_r50", testmodels.FasterRCNNR50(testmodels.RCNNOptions{ControlFlow: true}), res4f, []float64{0.3, 0.4}},
+		{"mask_rcnn_r50", testmodels.MaskRCNNR50(testmodels.RCNNOptions{}), res4f, []float64{0.2, 0.3}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), c.what+".onnx")
+			if err := c.model.Save(path); err != nil {
+				t.Fatal(err)
+			}
+			compareAt(t, lib, path, c.names, c.ratios)
+		})
+	}
+}
+
+func compareAt(t *testing.T, lib *onnxruntime.Library, path string, names []string, ratios []float64) {
 	m, err := onnxio.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +120,7 @@ func compare(t *testing.T, lib *onnxruntime.Library, path string, ratio float64,
 	if len(a.Params) == 0 {
 		t.Skip("it has no weights of convolutions or linear layers")
 	}
-	wants, left, err := selection.Resolve(a, names, []float64{ratio})
+	wants, left, err := selection.Resolve(a, names, ratios)
 	if err != nil {
 		t.Fatal(err)
 	}

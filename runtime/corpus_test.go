@@ -64,12 +64,6 @@ func TestCorpusModelsEqualONNXRuntime(t *testing.T) {
 			var first map[string]value.Value
 			for _, e := range engines {
 				s, err := runtime.Compile(m, runtime.Options{Engine: e})
-				if reason := refused[name]; reason != "" {
-					if !errors.As(err, new(*runtime.UnsupportedError)) {
-						t.Errorf("it is listed as refused (%s), but compiling gives %v", reason, err)
-					}
-					return
-				}
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -103,11 +97,6 @@ func raw(v value.Value) []byte {
 		return t.Raw()
 	}
 	return nil
-}
-
-// refused lists models that ONNX Runtime runs and this runtime does not.
-var refused = map[string]string{
-	"fns_candy.onnx": "ImageScaler and Crop were experiments that ONNX withdrew in release 1.5",
 }
 
 func oracle(t testing.TB) *onnxruntime.Library {

@@ -5,9 +5,11 @@ package verify_test
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,12 +37,11 @@ func TestPrunedCorpusModelsEqualTheirMaskedTwins(t *testing.T) {
 			m := openModel(t, path)
 			twin, pruned := prune(t, m, 0.3)
 			r, err := verify.Compare(context.Background(), twin, pruned, verify.Options{})
+			if lacks := (*verify.CannotRunError)(nil); errors.As(err, &lacks) && !slices.ContainsFunc(accepted, func(a string) bool { return filepath.Base(a) == filepath.Base(path) }) {
+				t.Skip(err)
+			}
 			if err != nil {
 				t.Fatal(err)
-			}
-			worst := 0.0
-			for _, o := range r.Outputs {
-				worst = max(worst, o.NeedRTol)
 			}
 			t.Logf("%.1f s, %s", r.Elapsed.Seconds(), r.Decided)
 			for _, in := range r.Inputs {
