@@ -180,7 +180,7 @@ func (e *editor) tensors(list []plan.Tensor) error {
 		if v.Tensor == nil || !slices.Equal(v.Tensor.Dims, t.Shape) && !inPlace[t.Name] {
 			return fmt.Errorf("the plan does not fit the model: tensor %q has the shape %v, the plan was made for %v", t.Name, v.Data().Dims, t.Shape)
 		}
-		if len(t.Uses) == 0 || uses[t.Name] == len(v.Uses) && !v.Output && !inPlace[t.Name] && len(t.Uses) == uses[t.Name] {
+		if len(t.Uses) == 0 || uses[t.Name] == len(v.Uses) && !v.Output && !v.Returned && !inPlace[t.Name] && len(t.Uses) == uses[t.Name] {
 			inPlace[t.Name] = true
 			if err := e.cut(v, t); err != nil {
 				return err

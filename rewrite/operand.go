@@ -50,11 +50,11 @@ func (e *editor) operand(o plan.Operand) error {
 	for k, x := range left {
 		over[k] = float64(x)
 	}
-	size := 0
-	for k := range over {
-		size = max(size, k+1)
+	dtype := onnxio.DataType(o.Type)
+	if o.Size < 1 || dtype != onnxio.Int64 && dtype != onnxio.Int32 {
+		return fmt.Errorf("the plan does not say what input %d of %s looks like: %d elements of %v", o.Input, n.Title(), o.Size, dtype)
 	}
-	name, err := e.overlay(n.Proto, v.Name, onnxio.Int64, nil, size, over, n)
+	name, err := e.overlay(n.Proto, n.Proto.Inputs[o.Input], dtype, []int64{int64(o.Size)}, over)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ type place struct {
 func origin(n *graph.Node, input, k int) (place, bool) {
 	for {
 		v := n.Inputs[input]
-		if v == nil || v.Output {
+		if v == nil || v.Output || v.Returned {
 			return place{}, false
 		}
 		if v.Tensor != nil {
@@ -172,7 +172,7 @@ func (e *editor) setElement(at place, x int64) error {
 	if at.element >= len(vs) {
 		return fmt.Errorf("the plan does not fit the model: %q has %d elements", v.FullName(), len(vs))
 	}
-	if len(v.Uses) > 1 || v.Output { // others read it: from here on this node has its own
+	if len(v.Uses) > 1 || v.Output || v.Returned { // others read it: from here on this node has its own
 		name := at.node.Proto.Inputs[at.input]
 		if cur := e.values[name]; cur == v {
 			c := t.Copy(e.fresh(v.Name + "_pruned"))
@@ -200,22 +200,12 @@ func (e *editor) setElement(at place, x int64) error {
 	return nil
 }
 
-// overlay inserts nodes before reader that replace some elements of the value called name, and returns the name of the
-// result. dims is the value's shape; nil stands for a vector of an unknown length of at least size.
-func (e *editor) overlay(before *onnxio.Node, name string, dtype onnxio.DataType, dims []int64, size int, over map[int]float64, at *graph.Node) (string, error) {
-	n := size
-	if dims == nil {
-		if v := e.values[name]; v != nil && v.Declared != nil && len(v.Declared.Shape) == 1 && v.Declared.Shape[0].Known {
-			n = int(v.Declared.Shape[0].Value)
-		} else if r := vectorSize(at); r > 0 {
-			n = r
-		}
-		dims = []int64{int64(n)}
-	} else {
-		n = 1
-		for _, d := range dims {
-			n *= int(d)
-		}
+// overlay inserts nodes before reader that replace some elements of the value called name, of a shape of dims, and returns the name of the
+// result.
+func (e *editor) overlay(before *onnxio.Node, name string, dtype onnxio.DataType, dims []int64, over map[int]float64) (string, error) {
+	n := 1
+	for _, d := range dims {
+		n *= int(d)
 	}
 	mask, vals := make([]int64, n), make([]float64, n)
 	for k, x := range over {
@@ -237,14 +227,6 @@ func (e *editor) overlay(before *onnxio.Node, name string, dtype onnxio.DataType
 	out := e.fresh(name + "_mended_value")
 	e.insertBefore(before, onnxio.NewNode("Where", out, []string{m.Name, new.Name, name}, []string{out}))
 	return out, nil
-}
-
-// vectorSize is the length of a shape operand by what its reader makes of it: the rank of a declared output.
-func vectorSize(n *graph.Node) int {
-	if n != nil && n.Output(0) != nil && n.Output(0).Declared != nil && n.Output(0).Declared.HasShape && (n.Op == "Reshape" || n.Op == "Expand") {
-		return len(n.Output(0).Declared.Shape)
-	}
-	return 0
 }
 
 func (e *editor) insertBefore(before *onnxio.Node, n *onnxio.Node) {
@@ -288,28 +270,43 @@ func (e *editor) freeze(f plan.Freeze) error {
 	if dims == nil {
 		dims = []int64{}
 	}
-	if len(f.Uses) > 0 {
-		for _, u := range f.Uses {
-			n, err := e.reader(u, v)
-			if err != nil {
-				return err
-			}
-			name, err := e.overlay(n.Proto, n.Proto.Inputs[u.Input], dtype, dims, 0, f.Elements, n)
-			if err != nil {
-				return err
-			}
-			n.Proto.SetInput(u.Input, name)
+	raw := v.Name
+	if f.Named {
+		if raw, err = e.freezeName(v, dtype, dims, f.Elements); err != nil {
+			return err
 		}
-		e.replaced = append(e.replaced, v)
-		return nil
 	}
-	return e.freezeForAll(v, dtype, dims, f.Elements)
+	frozen := map[plan.Use]bool{}
+	for _, u := range f.Uses {
+		n, err := e.reader(u, v)
+		if err != nil {
+			return err
+		}
+		frozen[u] = true
+		if f.Named { // it sees the frozen value by its name
+			continue
+		}
+		name, err := e.overlay(n.Proto, n.Proto.Inputs[u.Input], dtype, dims, f.Elements)
+		if err != nil {
+			return err
+		}
+		n.Proto.SetInput(u.Input, name)
+	}
+	for _, u := range v.Uses { // the others go on with the computed one
+		n := u.Node
+		if f.Named && n.Scope == v.Scope && !frozen[plan.Use{Node: n.Path, Input: u.Input}] && n.Proto.Inputs[u.Input] == v.Name {
+			n.Proto.SetInput(u.Input, raw)
+		}
+	}
+	e.replaced = append(e.replaced, v)
+	return nil
 }
 
-// freezeForAll puts the frozen value in the place of the computed one, under its name, so that bodies and outputs see it.
-func (e *editor) freezeForAll(v *graph.Value, dtype onnxio.DataType, dims []int64, over map[int]float64) error {
+// freezeName puts the frozen value in the place of the computed one, under its name, so that bodies and outputs see it. It returns the
+// name that the computed one has from now on.
+func (e *editor) freezeName(v *graph.Value, dtype onnxio.DataType, dims []int64, over map[int]float64) (string, error) {
 	if v.Producer == nil {
-		return fmt.Errorf("%q is an input of the model and can not be frozen", v.FullName())
+		return "", fmt.Errorf("%q is an input of the model and can not be frozen", v.FullName())
 	}
 	p := v.Producer.Proto
 	at := slices.Index(e.model.Graph.Nodes, p)
@@ -319,12 +316,12 @@ func (e *editor) freezeForAll(v *graph.Value, dtype onnxio.DataType, dims []int6
 	p.SetOutputs(outs...)
 	marker := onnxio.NewNode("Identity", v.Name+"_frozen", []string{raw}, []string{v.Name})
 	e.model.Graph.InsertNode(at+1, marker)
-	name, err := e.overlay(marker, raw, dtype, dims, 0, over, nil)
+	name, err := e.overlay(marker, raw, dtype, dims, over)
 	if err != nil {
-		return err
+		return "", err
 	}
 	marker.SetInputs(name)
-	return nil
+	return raw, nil
 }
 
 // dropUnused removes constants and computing nodes that lost their last reader to this edit, and nothing else.

@@ -21,7 +21,7 @@ func Build(m *onnxio.Model) (*Graph, error) {
 	for _, f := range m.Functions {
 		b.functions[[3]string{f.Domain, f.Name, f.Overload}] = f
 	}
-	main, err := b.scope(m.Graph, nil, "", nil, nil, m.Opset)
+	main, err := b.scope(m.Graph, nil, "", nil, nil, nil, m.Opset)
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +106,9 @@ func (b *builder) value(s *Scope, name string) *Value {
 	return v
 }
 
-// scope links one graph. outer holds the names that it sees, opset the versions that apply.
-func (b *builder) scope(p *onnxio.Graph, owner *Node, attr string, outer *binding, calls []*Call, opset func(string) int64) (*Scope, error) {
+// scope links one graph. outer holds the names that it sees, attrs the attributes of the function call that it lies in, opset the
+// versions that apply.
+func (b *builder) scope(p *onnxio.Graph, owner *Node, attr string, outer *binding, calls []*Call, attrs map[string]*onnxio.Attribute, opset func(string) int64) (*Scope, error) {
 	s := &Scope{Proto: p, Owner: owner, Attr: attr, names: map[string]*Value{}}
 	where := "graph"
 	if owner != nil {
@@ -148,7 +149,7 @@ func (b *builder) scope(p *onnxio.Graph, owner *Node, attr string, outer *bindin
 		}
 		v.Sparse = t
 	}
-	if err := b.nodes(s, p.Nodes, names, calls, nil, opset); err != nil {
+	if err := b.nodes(s, p.Nodes, names, calls, attrs, opset); err != nil {
 		return nil, err
 	}
 	for _, vi := range p.ValueInfos {
@@ -166,6 +167,8 @@ func (b *builder) scope(p *onnxio.Graph, owner *Node, attr string, outer *bindin
 			if v.Declared == nil {
 				v.Declared = o.Type
 			}
+		} else {
+			v.Returned = true
 		}
 		s.Outputs = append(s.Outputs, v)
 	}
@@ -233,7 +236,7 @@ func (b *builder) node(s *Scope, p *onnxio.Node, names *binding, calls []*Call, 
 			if a.Type == onnxio.AttrGraphs {
 				attr = fmt.Sprintf("%s[%d]", a.Name, k)
 			}
-			body, err := b.scope(sub, n, attr, names, calls, opset)
+			body, err := b.scope(sub, n, attr, names, calls, attrs, opset)
 			if err != nil {
 				return err
 			}

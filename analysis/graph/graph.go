@@ -44,6 +44,7 @@ type Value struct {
 	Holder   *Node                // the Constant node that holds Tensor; nil for initializers
 	Input    bool                 // a formal input of its scope (perhaps with an initializer as default)
 	Output   bool                 // an output of its scope
+	Returned bool                 // a body inside its scope hands it out
 	Uses     []Use
 	Declared *onnxio.Type // from the file; nil where nothing is declared
 }

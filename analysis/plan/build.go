@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"onnxprune/analysis/channels"
@@ -96,7 +97,7 @@ func (b *builder) tensors() error {
 			i = len(b.plan.Tensors)
 			index[key] = i
 			t := Tensor{Name: v.FullName(), Shape: v.Tensor.Dims, Keep: map[int][]int{}}
-			if use.Node != nil && len(v.Uses) > 1 {
+			if use.Node != nil && (len(v.Uses) > 1 || v.Output || v.Returned) {
 				t.Uses = []Use{{use.Node.Path, use.Input}}
 			}
 			b.plan.Tensors = append(b.plan.Tensors, t)
@@ -127,7 +128,7 @@ func (b *builder) joinUses() {
 	}
 	for i, t := range out {
 		v := b.value(t.Name)
-		if len(at[t.Name]) == 1 && v != nil && len(t.Uses) == len(v.Uses) && !v.Output {
+		if len(at[t.Name]) == 1 && v != nil && len(t.Uses) == len(v.Uses) && !v.Output && !v.Returned {
 			out[i].Uses = nil
 		}
 	}
@@ -186,8 +187,18 @@ func (b *builder) mend() error {
 		}
 		m := &ops.Mend{State: b.a.State, Node: n, Kept: b.keep, After: func(i int) *shape.Info { return b.after.Of(n.Input(i)) }}
 		rule.Mend(m)
+		b.hold(m, n)
 		for _, o := range m.Operands {
-			b.plan.Operands = append(b.plan.Operands, Operand{Use: Use{n.Path, o.Input}, Elements: o.Elements, Whole: o.Whole, Scalar: o.Scalar})
+			e := Operand{Use: Use{n.Path, o.Input}, Elements: o.Elements, Whole: o.Whole, Scalar: o.Scalar}
+			if o.Elements != nil {
+				info := b.a.Shapes.Of(n.Input(o.Input))
+				e.Size, e.Type = 1, int32(info.Elem)
+				for k := range info.Dims {
+					d, _ := info.Fixed(k)
+					e.Size *= int(d)
+				}
+			}
+			b.plan.Operands = append(b.plan.Operands, e)
 		}
 		for _, at := range m.Attributes {
 			e := Attribute{Node: n.Path, Name: at.Name}
@@ -203,6 +214,19 @@ func (b *builder) mend() error {
 		}
 	}
 	return nil
+}
+
+// hold keeps operands that the rule looks after, and that depend on the size of some other axis, at what they were.
+func (b *builder) hold(m *ops.Mend, n *graph.Node) {
+	for i, v := range n.Inputs {
+		if !mended(graph.Use{Node: n, Input: i}) || v == nil || !integer(b.a.Shapes.Of(v)) {
+			continue
+		}
+		ch := b.changes(v)
+		for _, k := range slices.Sorted(maps.Keys(ch)) {
+			m.Hold(i, k, int64(ch[k]))
+		}
+	}
 }
 
 // touched reports whether the cut changes an axis of an input or output of the node, or the content of an operand.

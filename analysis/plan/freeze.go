@@ -4,6 +4,7 @@ import (
 	"onnxprune/analysis/channels/ops"
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/shape"
+	"onnxprune/onnxio"
 )
 
 // Numbers that a model computes from the size of a channel axis (1/sqrt(C), a mean written out, a comparison) are part of its
@@ -27,18 +28,16 @@ func (b *builder) freeze() {
 			n, _ := info.Fixed(k)
 			f.Shape = append(f.Shape, n)
 		}
-		all := v.Output // outputs and bodies read the value by its name: everyone sees the frozen one
+		f.Named = v.Output || v.Returned // outputs and bodies read the value by its name
 		for _, u := range v.Uses {
 			switch {
-			case u.Node.Scope != v.Scope || len(u.Node.Bodies) > 0:
-				all = true
-			case !b.passes(u):
+			case u.Node.Scope != v.Scope:
+				f.Named = true
+			case len(u.Node.Bodies) > 0 || !b.passes(u):
 				f.Uses = append(f.Uses, Use{u.Node.Path, u.Input})
 			}
 		}
-		if all {
-			f.Uses = nil
-		} else if len(f.Uses) == 0 {
+		if !f.Named && len(f.Uses) == 0 {
 			continue
 		}
 		b.plan.Freezes = append(b.plan.Freezes, f)
@@ -49,7 +48,7 @@ func (b *builder) freeze() {
 // that is known, or takes it as a shape operand.
 func (b *builder) passes(u graph.Use) bool {
 	n := u.Node
-	if rule, ok := ops.Lookup(n.Domain, n.Op, n.Version); ok && rule.Mend != nil && (u.Input > 0 || n.Op == "ConstantOfShape") {
+	if rule, ok := ops.Lookup(n.Domain, n.Op, n.Version); ok && rule.Mend != nil && mended(u) && integer(b.a.Shapes.Of(n.Inputs[u.Input])) {
 		return true
 	}
 	switch n.Op {
@@ -63,5 +62,10 @@ func (b *builder) passes(u graph.Use) bool {
 	}
 	return true
 }
+
+// mended reports whether a reading is of an operand that says how long something is, and not of what flows through the node.
+func mended(u graph.Use) bool { return u.Input > 0 || u.Node.Op == "ConstantOfShape" }
+
+func integer(in *shape.Info) bool { return in.Elem == onnxio.Int64 || in.Elem == onnxio.Int32 }
 
 func known(in *shape.Info) bool { return in.Nums != nil }

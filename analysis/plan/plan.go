@@ -95,13 +95,17 @@ type Operand struct {
 	Elements map[int]int64 `json:"elements,omitempty"`
 	Whole    []int64       `json:"whole,omitempty"`
 	Scalar   bool          `json:"scalar,omitempty"` // Whole has rank 0
+	Size     int           `json:"size,omitempty"`   // length of the operand, where Elements change
+	Type     int32         `json:"type,omitempty"`   // its TensorProto.DataType, where Elements change
 }
 
 // Freeze is a small value that a chain of operators computes from a shape that the cut changes, and that is used as a number:
-// it keeps the content that it had. Uses are empty where all readers, bodies and outputs see the frozen value.
+// it keeps the content that it had for the uses that are listed, and, if Named, also for bodies and outputs, which see it by its name. All
+// other readers see the computed one.
 type Freeze struct {
 	Value    string          `json:"value"`
 	Uses     []Use           `json:"uses,omitempty"`
+	Named    bool            `json:"named,omitempty"`
 	Type     int32           `json:"type"` // TensorProto.DataType
 	Shape    []int64         `json:"shape"`
 	Elements map[int]float64 `json:"elements"` // the elements that the cut would change

@@ -163,7 +163,7 @@ func glob(pattern string) (*regexp.Regexp, error) {
 	var b strings.Builder
 	b.WriteString("^")
 	for i := 0; i < len(pattern); i++ {
-		switch c := pattern[i]; c {
+		switch pattern[i] {
 		case '*':
 			b.WriteString(".*")
 		case '?':
@@ -180,7 +180,7 @@ func glob(pattern string) (*regexp.Regexp, error) {
 			b.WriteString("[" + strings.ReplaceAll(set, `\`, `\\`) + "]")
 			i += end
 		default:
-			b.WriteString(regexp.QuoteMeta(string(c)))
+			b.WriteString(regexp.QuoteMeta(pattern[i : i+1]))
 		}
 	}
 	b.WriteString("$")

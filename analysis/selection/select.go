@@ -188,7 +188,7 @@ func (s *selector) target(p *channels.Param, units []unit, ratio float64) int {
 	removed := RemovedCount(n, ratio)
 	if s.opt.Align > 1 {
 		per := size // channels of one conv group that a unit holds
-		if g := int(p.Nodes[0].Int("group", 1)); g > 1 && size%g == 0 {
+		if g := int(p.Nodes[0].Int("group", 1)); g > 1 && size%g == 0 && across(units[0].indices, int(p.Out)/g) {
 			per = size / g
 		}
 		kept := n - removed
@@ -198,6 +198,11 @@ func (s *selector) target(p *channels.Param, units []unit, ratio float64) int {
 		removed = n - kept
 	}
 	return removed * size
+}
+
+// across reports whether indices lie in different blocks: one position in every conv group, not a whole group.
+func across(indices []int, block int) bool {
+	return block > 0 && slices.ContainsFunc(indices, func(i int) bool { return i/block != indices[0]/block })
 }
 
 // remove takes a class out unless that would empty an axis.

@@ -153,6 +153,7 @@ func mendExpand(m *Mend) {
 		}
 		if got, ok := m.Element(1, k-offset); ok && got == 1 {
 			if in, _, ok := m.In(0, k-(info.Rank()-m.Shapes.Of(m.Node.Input(0)).Rank())); ok && in == want {
+				m.Settle(1, k-offset)
 				continue
 			}
 		}

@@ -20,6 +20,8 @@ type Mend struct {
 	Attributes []*onnxio.Attribute
 	Dropped    []string // attributes that go
 	Replaced   *Replacement
+
+	settled map[[2]int]bool // elements of operands that the rule looked after: input, element
 }
 
 // Operand is what an input must hold after the cut: all elements, or some of them.
@@ -71,8 +73,30 @@ func (m *Mend) Out(i, axis int) (n int64, changed, ok bool) {
 	return m.Size(m.Shapes.Of(m.Node.Output(i)), m.OutAxes(i), axis)
 }
 
+// Settle notes that an element of an operand holds after the cut what it must.
+func (m *Mend) Settle(input, element int) {
+	if m.settled == nil {
+		m.settled = map[[2]int]bool{}
+	}
+	m.settled[[2]int{input, element}] = true
+}
+
+// Hold keeps an element of an operand at what it was, unless the rule said what it must be: a bound or a repeat of an axis that is not cut
+// may be computed from the width of one that is.
+func (m *Mend) Hold(input, element int, was int64) {
+	for _, o := range m.Operands {
+		if o.Input == input && o.Whole != nil {
+			return
+		}
+	}
+	if !m.settled[[2]int{input, element}] {
+		m.Put(input, element, was)
+	}
+}
+
 // Put demands one element of an operand.
 func (m *Mend) Put(input, element int, v int64) {
+	m.Settle(input, element)
 	for _, o := range m.Operands {
 		if o.Input == input && o.Elements != nil {
 			o.Elements[element] = v
@@ -117,6 +141,7 @@ func (m *Mend) Element(input, k int) (int64, bool) {
 
 // Demand sets one element of an operand unless it will hold the value by itself.
 func (m *Mend) Demand(input, k int, v int64) {
+	m.Settle(input, k)
 	if got, ok := m.Element(input, k); !ok || got != v {
 		m.Put(input, k, v)
 	}

@@ -210,6 +210,7 @@ func mendReshape(m *Mend) {
 		if known && got == 0 && !allowZero {
 			if same, _, ok2 := m.In(0, k); ok && ok2 && same == want || !ok {
 				target = append(target, 0)
+				m.Settle(1, k)
 				continue
 			}
 			known = false
@@ -222,6 +223,7 @@ func mendReshape(m *Mend) {
 			continue
 		}
 		target = append(target, want)
+		m.Settle(1, k)
 		if attr == nil && (!known || got != want) && (changed || known) {
 			m.Put(1, k, want)
 		}

@@ -179,6 +179,8 @@ func mendSlice(m *Mend) {
 			}
 		}
 		if m.holds(sl, s, count, int64(len(kept))) {
+			m.Settle(1, sl.element)
+			m.Settle(2, sl.element)
 			continue
 		}
 		newStarts[sl.element], newEnds[sl.element] = s, e
