@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	goruntime "runtime"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
@@ -178,6 +179,9 @@ func newTape(p *program) (t *tape, err error) {
 		t := &tape{graph: gorgonia.NewGraph(gorgonia.WithGraphName("model"))}
 		if t.build(p, salt) {
 			t.machine = gorgonia.NewTapeMachine(t.graph, gorgonia.EvalMode())
+			// The machine's finalizer is for CUDA. The machine and our operators refer to one another, and a cycle with a
+			// finalizer in it is never collected: every session would stay, weights and all.
+			goruntime.SetFinalizer(t.machine, nil)
 			return t, nil
 		}
 	}

@@ -3,7 +3,6 @@ package graph
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"onnxprune/onnxio"
 )
@@ -288,7 +287,8 @@ func (b *builder) call(n *Node, f *onnxio.Function, names *binding) error {
 	for _, a := range append(slices.Clone(f.AttributeDefaults), n.Attrs...) {
 		attrs[a.Name] = a
 	}
-	calls := append(slices.Clone(n.Calls), &Call{n.Proto, n.Path, f})
+	call := &Call{Node: n.Proto, Path: n.Path, Function: f, Attrs: attrs, names: inner.names}
+	calls := append(slices.Clone(n.Calls), call)
 	protos := make([]*onnxio.Node, len(f.Nodes))
 	for i, p := range f.Nodes { // absent inputs of the call are absent inside
 		protos[i] = p
@@ -304,6 +304,7 @@ func (b *builder) call(n *Node, f *onnxio.Function, names *binding) error {
 	if err := b.nodes(n.Scope, protos, inner, calls, attrs, f.Opset); err != nil {
 		return fmt.Errorf("in function %s: %w", f.Name, err)
 	}
+	renamed := map[*Value]bool{}
 	for i, name := range n.Proto.Outputs {
 		if name == "" || i >= len(f.Outputs) {
 			continue
@@ -315,8 +316,11 @@ func (b *builder) call(n *Node, f *onnxio.Function, names *binding) error {
 		if names.names[name] != nil {
 			return fmt.Errorf("%s writes %q, which is there already", n.Title(), name)
 		}
-		if v.Producer != nil && strings.HasPrefix(v.Name, v.Producer.Path+":") {
-			v.Name = name // known outside by the caller's name
+		if v.Producer != nil && slices.Contains(v.Producer.Calls, call) && !renamed[v] { // known outside by the caller's name
+			renamed[v] = true
+			if v.Name = name; names.barred {
+				v.Name = n.Path + ":" + name
+			}
 		}
 		names.names[name] = v
 	}

@@ -77,7 +77,12 @@ type Call struct {
 	Node     *onnxio.Node // the calling node
 	Path     string
 	Function *onnxio.Function
+	Attrs    map[string]*onnxio.Attribute // of the call, defaults included
+	names    map[string]*Value            // inside of the call
 }
+
+// Value returns what a name inside of the call stands for, nil for nothing.
+func (c *Call) Value(name string) *Value { return c.names[name] }
 
 // Constant reports whether the value is known from the file: an initializer that no input
 // can override, or the output of a Constant node.

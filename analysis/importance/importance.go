@@ -119,16 +119,23 @@ func runs(p *channels.Param, visit func(ch int, vs []float64)) error {
 	for _, d := range p.Shape[p.Axis+1:] {
 		inner *= int(d)
 	}
-	scale, zero := quantisation(p)
-	plain := t.DataType.IsFloat()
+	plain, q := t.DataType.IsFloat(), (*quantisation)(nil)
+	if !plain {
+		if q, err = quantisationOf(p); err != nil {
+			return err
+		}
+	}
 	var buf [runLength]float64
 	total := len(raw) / width
 	for at := 0; at < total; {
 		ch := at / inner % n
-		vs := buf[:min(runLength, inner-at%inner)]
+		length, s, z := runLength, 1.0, 0.0
+		if !plain {
+			s, z, length = q.at(at)
+		}
+		vs := buf[:min(length, runLength, inner-at%inner)]
 		decode(vs, raw[at*width:])
 		if !plain {
-			s, z := scale(ch), float64(zero(ch))
 			for i := range vs {
 				vs[i] = (vs[i] - z) * s
 			}
@@ -178,34 +185,6 @@ func decoder(t onnxio.DataType) (decode func(dst []float64, b []byte), width int
 	return nil, 0, fmt.Errorf("its elements are %v, which have no score; choose criterion random", t)
 }
 
-// quantisation returns scale and zero point per output channel; 1 and 0 where they are not found.
-func quantisation(p *channels.Param) (scale func(int) float64, zero func(int) int64) {
-	var s, z *graph.Value
-	for _, u := range p.Value.Uses {
-		switch u.Node.Op {
-		case "DequantizeLinear":
-			s, z = u.Node.Input(1), u.Node.Input(2)
-		case "QLinearConv", "QLinearMatMul":
-			s, z = u.Node.Input(4), u.Node.Input(5)
-		case "ConvInteger", "MatMulInteger":
-			z = u.Node.Input(3)
-		}
-	}
-	scales, zeros := []float32{1}, []int64{0}
-	if s != nil && s.Tensor != nil {
-		if v, err := s.Tensor.Float32s(); err == nil && len(v) > 0 {
-			scales = v
-		}
-	}
-	if z != nil && z.Tensor != nil {
-		if v, err := z.Tensor.Ints(); err == nil && len(v) > 0 {
-			zeros = v
-		}
-	}
-	return func(ch int) float64 { return float64(scales[min(ch, len(scales)-1)]) },
-		func(ch int) int64 { return zeros[min(ch, len(zeros)-1)] }
-}
-
 // distances returns, for each filter, the sum of its Euclidean distances to all others.
 func distances(w [][]float64) []float64 {
 	out := make([]float64, len(w))
@@ -232,18 +211,35 @@ func distances(w [][]float64) []float64 {
 // bnScale returns |gamma| of the batch norm that reads the layer's output.
 func bnScale(p *channels.Param) ([]float64, error) {
 	for _, n := range p.Nodes {
-		out := n.Output(0)
-		if out == nil {
-			continue
-		}
-		for _, u := range out.Uses {
-			if u.Node.Op != "BatchNormalization" || u.Input != 0 || u.Node.Input(1) == nil || u.Node.Input(1).Tensor == nil {
-				continue
-			}
-			return magnitudes(u.Node.Input(1).Tensor, p)
+		if scale := normScale(n.Output(0)); scale != nil {
+			return magnitudes(scale, p)
 		}
 	}
 	return nil, fmt.Errorf("criterion bn_scale: no BatchNormalization with a constant scale reads the output of %s; choose another criterion", p.Name)
+}
+
+// normScale returns the constant scale of the batch norm that reads v; both may stand behind Identity nodes.
+func normScale(v *graph.Value) *onnxio.Tensor {
+	if v == nil {
+		return nil
+	}
+	for _, u := range v.Uses {
+		switch {
+		case u.Node.Op == "Identity":
+			if t := normScale(u.Node.Output(0)); t != nil {
+				return t
+			}
+		case u.Node.Op == "BatchNormalization" && u.Input == 0:
+			scale := u.Node.Input(1)
+			for scale != nil && scale.Tensor == nil && scale.Producer != nil && scale.Producer.Op == "Identity" {
+				scale = scale.Producer.Input(0)
+			}
+			if scale != nil && scale.Tensor != nil {
+				return scale.Tensor
+			}
+		}
+	}
+	return nil
 }
 
 func magnitudes(t *onnxio.Tensor, p *channels.Param) ([]float64, error) {

@@ -72,6 +72,9 @@ func (b *builder) gone(ax atoms.Axis) []int {
 	return out
 }
 
+// weightZero says at which input an operator has the zero point of its integer weight.
+var weightZero = map[string]int{"QLinearConv": 5, "ConvInteger": 3, "QLinearMatMul": 5, "MatMulInteger": 3, "QGemm": 5, "MatMulIntegerToFloat": 5}
+
 // weightMask masks the constant that a weight operand is, or comes from through a DequantizeLinear.
 func (b *builder) weightMask(c ops.Consumption, ax atoms.Axis) (Mask, bool) {
 	v := c.Node.Inputs[c.Weight]
@@ -86,7 +89,7 @@ func (b *builder) weightMask(c ops.Consumption, ax atoms.Axis) (Mask, bool) {
 			return Mask{}, false
 		}
 		v, use, fill = p.Input(0), Use{p.Path, 0}, zero
-	} else if i, ok := map[string]int{"QLinearConv": 5, "ConvInteger": 3, "QLinearMatMul": 5, "MatMulInteger": 3}[c.Node.Op]; ok {
+	} else if i, ok := weightZero[c.Node.Op]; ok {
 		zero, ok := zeroPoint(c.Node.Input(i))
 		if !ok {
 			return Mask{}, false

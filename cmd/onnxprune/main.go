@@ -28,7 +28,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	fail := func(err error) int {
 		code := onnxprune.ExitCode(err)
 		message := onnxprune.Line(err)
-		if errors.Is(err, context.Canceled) {
+		if errors.Is(err, context.Canceled) && !errors.As(err, new(interrupted)) {
 			message = "interrupted, nothing was written"
 		}
 		fmt.Fprintf(stderr, "onnxprune: %s\n", message)
@@ -71,6 +71,10 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Flags: listFlags(), Action: func(c *cli.Context) error { return explain(c, t) }},
 			{Name: "verify", Usage: "prove a pruned model against its original and the plan", ArgsUsage: "ORIGINAL PRUNED",
 				Flags: verifyFlags(), Action: func(c *cli.Context) error { return verifyFiles(c, t) }},
+			{Name: "coverage", Usage: "measure every model below a folder: what can go, why the rest stays, and what pruning leaves", ArgsUsage: "FOLDER",
+				Flags: coverageFlags(), Action: func(c *cli.Context) error { return coverageOf(c, t) }},
+			{Name: "run", Usage: "run a model on files, on a folder of pictures, or on random inputs", ArgsUsage: "MODEL [FILE…]",
+				Flags: runFlags(), Action: func(c *cli.Context) error { return runModel(c, t) }},
 			{Name: "demo", Usage: "prune an embedded detector with the classic command, and verify it on pictures", ArgsUsage: "[FOLDER]",
 				Flags: demoFlags(), Action: func(c *cli.Context) error { return demo(c, t) }},
 			{Name: "version", Usage: "print the version", Flags: []cli.Flag{jsonFlag()}, Action: func(c *cli.Context) error { return version(c, t) }},

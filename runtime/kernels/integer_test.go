@@ -48,18 +48,18 @@ func TestGemmInt32IsExactAtTheExtremes(t *testing.T) {
 	})
 }
 
-func TestConvInt32AgreesWithItsDefinition(t *testing.T) {
+func TestConvIntAgreesWithItsDefinition(t *testing.T) {
 	inEveryTier(t, func(t *testing.T) {
 		for _, test := range convCases {
 			if strings.Contains(test.name, "Winograd") {
 				continue // never taken, as integers ask for exactness
 			}
-			t.Run(test.name, func(t *testing.T) { checkConvInt32(t, test.conv, test.n, test.in) })
+			t.Run(test.name, func(t *testing.T) { checkConvInt(t, test.conv, test.n, test.in) })
 		}
 	})
 }
 
-func checkConvInt32(t *testing.T, c Conv, n int, in []int) {
+func checkConvInt(t *testing.T, c Conv, n int, in []int) {
 	c, err := c.withDefaults()
 	must(t, err)
 	out, err := c.OutSpatial(in)
@@ -78,7 +78,9 @@ func checkConvInt32(t *testing.T, c Conv, n int, in []int) {
 		zeros[i] = int8(r.IntN(256) - 128)
 	}
 	y := make([]int32, n*c.OutChannels*volume(out))
-	must(t, ConvInt32(nil, c, x, 77, w, zeros, n, in, y))
+	plan, err := NewConvInt(c, w, zeros)
+	must(t, err)
+	must(t, RunConvInt(plan, nil, x, 77, n, in, y))
 	outAt, tapAt := make([]int, len(out)), make([]int, len(out))
 	for i := range y {
 		channel, o := i/volume(out)%c.OutChannels, i%volume(out)
@@ -98,4 +100,31 @@ func checkConvInt32(t *testing.T, c Conv, n int, in []int) {
 			t.Fatalf("element %d is %d, want %d", i, y[i], want)
 		}
 	}
+}
+
+func TestConvIntIsExactAtTheExtremes(t *testing.T) {
+	// All differences 255, in as many terms as given: far beyond what one float32 sum could hold.
+	inEveryTier(t, func(t *testing.T) {
+		for _, test := range []struct{ channels, kernel, groups int }{{1, 20, 1}, {64, 3, 1}, {1000, 1, 1}, {80, 3, 2}, {3, 300, 1}} {
+			c := Conv{Kernel: []int{test.kernel}, Groups: test.groups, InChannels: test.channels, OutChannels: 2}
+			if test.kernel == 3 {
+				c.Kernel = []int{3, 3}
+			}
+			terms, in := test.channels/test.groups*volume(c.Kernel), c.Kernel
+			x, w := make([]float32, test.channels*volume(in)), make([]uint8, 2*terms)
+			for i := range x {
+				x[i] = 255
+			}
+			for i := range w {
+				w[i] = 255
+			}
+			plan, err := NewConvInt(c, w, nil)
+			must(t, err)
+			y := make([]int32, 2)
+			must(t, plan.Run(nil, x, 1, in, y))
+			if want := int32(terms * 255 * 255); y[0] != want || y[1] != want {
+				t.Errorf("%+v: %v, want %d", test, y, want)
+			}
+		}
+	})
 }

@@ -221,7 +221,12 @@ func castFloats[S kernels.Float](t caster, src []S) {
 func castInts[S kernels.Integer](t caster, src []S) {
 	switch dst := t.out.Data.(type) {
 	case []float32:
-		castEach(t, dst, src, func(v S) float32 { return float32(v) })
+		t.c.Pool.Do(len(dst), elementGrain, func(lo, hi int) { // common: spelt out, as a call for each element takes longer
+			dst := dst[lo:hi]
+			for i, v := range src[lo:hi] {
+				dst[i] = float32(v)
+			}
+		})
 	case []float64:
 		castEach(t, dst, src, func(v S) float64 { return float64(v) })
 	case []bool:

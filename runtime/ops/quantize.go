@@ -274,14 +274,16 @@ func quantizeRuns[D int8 | uint8 | int16 | uint16](c *Context, g *granules, dst 
 			zero = zeros[at]
 		}
 		scale := scales[at]
-		if round == nil {
-			for i := lo; i < hi; i++ {
-				dst[i] = D(saturate(x[i]/scale, zero, least, most))
-			}
+		if hi-lo > 1 {
+			kernels.Quantize(dst[lo:hi], x[lo:hi], scale, round, zero, least, most)
 			return
 		}
 		for i := lo; i < hi; i++ {
-			dst[i] = D(saturate(round(x[i]/scale), zero, least, most))
+			quotient := x[i] / scale
+			if round != nil {
+				quotient = round(quotient)
+			}
+			dst[i] = D(saturate(quotient, zero, least, most))
 		}
 	})
 }

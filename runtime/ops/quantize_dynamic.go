@@ -4,6 +4,7 @@ package ops
 
 import (
 	"onnxprune/onnxio"
+	"onnxprune/runtime/kernels"
 	"onnxprune/runtime/value"
 )
 
@@ -27,10 +28,7 @@ func buildDynamicQuantize(n *Node) (Kernel, error) {
 
 // dynamicRange chooses scale and zero point so that uint8 covers all of x, and zero exactly.
 func dynamicRange(x []float32) (scale float32, zero uint8) {
-	var lo, hi float32
-	for _, v := range x {
-		lo, hi = min(lo, v), max(hi, v)
-	}
+	lo, hi := kernels.Extent(x)
 	if lo == hi {
 		return 1, 0
 	}

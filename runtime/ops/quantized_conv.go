@@ -1,10 +1,11 @@
 package ops
 
 // Convolutions of 8-bit integers: ConvInteger and QLinearConv. Zero points are taken away first, so padding is zero;
-// then patches of the input are multiplied exactly.
+// then whole numbers are convolved exactly.
 
 import (
 	"fmt"
+	"slices"
 
 	"onnxprune/onnxio"
 	"onnxprune/runtime/kernels"
@@ -17,76 +18,87 @@ func init() {
 	Register("com.microsoft", "QLinearConv", buildQLinearConv, 1)
 }
 
-// byteConv is a convolution of X with W, their zero points at given inputs.
+// byteConv is a convolution of X with W, their zero points at given inputs. Plans are kept where W and its zero point
+// are constant.
 type byteConv struct {
 	*convolution
+	plans planCache[*kernels.ConvIntPlan]
 }
 
-func readByteConv(n *Node) (*byteConv, error) {
+func readByteConv(n *Node, w, zeroW int) (*byteConv, error) {
 	conv, err := readConvolution(n)
 	if err != nil {
 		return nil, err
 	}
-	return &byteConv{convolution: conv}, nil
+	k := &byteConv{convolution: conv}
+	k.plans.keep = n.Constant(w) != nil && (!n.HasInput(zeroW) || n.Constant(zeroW) != nil)
+	return k, nil
 }
 
 // sums convolves. zeroX and zeroW are the zero points' inputs; bias one number per output channel, or nil.
-func (k *byteConv) sums(c *Context, x, w *value.Tensor, in []*value.Tensor, zeroX, zeroW int, bias []int32) ([]int32, *convShapes, error) {
+func (k *byteConv) sums(c *Context, x, w *value.Tensor, in []*value.Tensor, zeroX, zeroW int, bias []int32) (*value.Tensor, *convShapes, error) {
 	s, err := k.shapes(x, w)
 	if err != nil {
 		return nil, nil, err
 	}
-	xs, err := signedBytes(x)
+	plan, err := k.plans.get(slices.Concat(s.begin, s.end), func() (*kernels.ConvIntPlan, error) { return k.plan(s, w, in, zeroW) })
 	if err != nil {
 		return nil, nil, err
 	}
-	ws, err := signedBytes(w)
+	zero, err := signedZeros(in, zeroX, x)
 	if err != nil {
 		return nil, nil, err
 	}
-	xz, err := signedZeros(in, zeroX, x)
+	if len(zero) != 1 {
+		return nil, nil, fmt.Errorf("%d zero points of the input", len(zero))
+	}
+	out, err := c.New(onnxio.Int32, s.output()...)
 	if err != nil {
 		return nil, nil, err
 	}
-	wz, err := signedZeros(in, zeroW, w)
+	y := value.Of[int32](out)
+	switch x.Type {
+	case onnxio.Int8:
+		err = kernels.RunConvInt(plan, c.Pool, value.Of[int8](x), zero[0], s.batch, s.in, y)
+	case onnxio.Uint8:
+		err = kernels.RunConvInt(plan, c.Pool, value.Of[uint8](x), uint8(zero[0])^0x80, s.batch, s.in, y)
+	default:
+		err = fmt.Errorf("%v is not of 8-bit integers", x)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(xz) != 1 || len(wz) != 1 && len(wz) != s.outChannels {
-		return nil, nil, fmt.Errorf("%d zero points of the input and %d of the weights for %d output channels", len(xz), len(wz), s.outChannels)
+	size := product(s.out)
+	for i := 0; i < s.batch*s.outChannels && bias != nil; i++ {
+		row := y[i*size : (i+1)*size]
+		kernels.AddScalar(row, row, bias[i%s.outChannels])
 	}
-	rows, size, terms := s.outChannels/k.groups, product(s.out), s.channels/k.groups*product(s.kernel)
-	y := make([]int32, product(s.output()))
-	plain, weights := zerosTaken(xs, 1, xz, false), zerosTaken(ws, terms, wz, false)
-	eachPatchBand(c, s, k.groups, plain, 0, func(patches []float32, group, image, lo, hi int) {
-		out := y[(image*s.outChannels+group*rows)*size+lo:]
-		exactProduct(nil, rows, hi-lo, terms, weights[group*rows*terms:], terms, patches, hi-lo, out, size)
-		for r := 0; r < rows && bias != nil; r++ {
-			kernels.AddScalar(out[r*size:][:hi-lo], out[r*size:][:hi-lo], bias[group*rows+r])
-		}
-	})
-	return y, s, nil
+	return out, s, nil
+}
+
+func (k *byteConv) plan(s *convShapes, w *value.Tensor, in []*value.Tensor, zeroW int) (*kernels.ConvIntPlan, error) {
+	weights, err := signedBytes(w)
+	if err != nil {
+		return nil, err
+	}
+	zeros, err := signedZeros(in, zeroW, w)
+	if err != nil {
+		return nil, err
+	}
+	return kernels.NewConvInt(k.describe(s), weights, zeros)
 }
 
 func buildConvInteger(n *Node) (Kernel, error) {
 	if err := n.CheckInputs(2, 4); err != nil {
 		return nil, err
 	}
-	k, err := readByteConv(n)
+	k, err := readByteConv(n, 1, 3)
 	if err != nil {
 		return nil, err
 	}
 	return TensorFunc(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-		sums, s, err := k.sums(c, in[0], in[1], in, 2, 3, nil)
-		if err != nil {
-			return nil, err
-		}
-		y, err := c.New(onnxio.Int32, s.output()...)
-		if err != nil {
-			return nil, err
-		}
-		copy(value.Of[int32](y), sums)
-		return []*value.Tensor{y}, nil
+		y, _, err := k.sums(c, in[0], in[1], in, 2, 3, nil)
+		return oneOutput(y, err)
 	}), nil
 }
 
@@ -95,7 +107,7 @@ func buildQLinearConv(n *Node) (Kernel, error) {
 	if err := n.CheckInputs(8, 9); err != nil {
 		return nil, err
 	}
-	k, err := readByteConv(n)
+	k, err := readByteConv(n, 3, 5)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +139,7 @@ func (k *byteConv) quantized(c *Context, in []*value.Tensor) ([]*value.Tensor, e
 	if len(x) != 1 || len(y) != 1 || len(w) != 1 && len(w) != s.outChannels {
 		return nil, fmt.Errorf("scales of shapes %v, %v and %v for %d output channels", in[1].Shape, in[4].Shape, in[6].Shape, s.outChannels)
 	}
-	return oneOutput(requantized(c, sums, s.output(), in[7], product(s.out), func(row, _ int) float32 {
+	return oneOutput(requantized(c, value.Of[int32](sums), s.output(), in[7], product(s.out), func(row, _ int) float32 {
 		if len(w) == 1 {
 			return x[0] * w[0] / y[0]
 		}
