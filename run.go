@@ -43,6 +43,7 @@ type RunInput struct {
 	Type  string `json:"type"`
 	Shape []int  `json:"shape"` // of a tensor
 	From  string `json:"from"`  // in words
+	Made  bool   `json:"made"`  // no file was given, so it follows from the seed
 }
 
 // RunOutput describes one tensor that a run gave. The tensors of a sequence or optional are described one by one.
@@ -161,7 +162,7 @@ func (r *Runner) Run(ctx context.Context, files map[string]string, below string)
 	report := &RunReport{Model: r.path, Engine: r.opt.Runtime.Engine.String(), Seed: from.Seed, Seconds: time.Since(start).Seconds(),
 		PeakMemory: r.session.Memory().Peak, Inputs: []RunInput{}, Outputs: []RunOutput{}}
 	for _, in := range ins {
-		report.Inputs = append(report.Inputs, describeInput(in))
+		report.Inputs = append(report.Inputs, describeInput(in, from.Files[in.Name] == ""))
 	}
 	tensors := r.tensors(values)
 	for _, t := range tensors {

@@ -25,8 +25,8 @@ const (
 	FormatRaw = "raw" // the elements alone, row by row, little-endian
 )
 
-func describeInput(in feed.Input) RunInput {
-	out := RunInput{Name: in.Name, From: in.From}
+func describeInput(in feed.Input, made bool) RunInput {
+	out := RunInput{Name: in.Name, From: in.From, Made: made}
 	if t, ok := in.Value.(*value.Tensor); ok {
 		out.Type, out.Shape = t.Type.String(), t.Shape
 	} else {

@@ -259,8 +259,6 @@ func feed(name string, s *onnxruntime.Session) map[string]*onnxruntime.Tensor {
 			switch shape[k] = 1; {
 			case len(shape) == 4 && k >= 2:
 				shape[k] = 320
-			case strings.HasPrefix(name, "yolov5n"):
-				shape[k] = 640
 			case strings.HasPrefix(name, "silero") && k == 1:
 				shape[k] = 512
 			}

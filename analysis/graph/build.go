@@ -77,7 +77,7 @@ func (s *Scope) captured() []*Value {
 type builder struct {
 	g         *Graph
 	functions map[[3]string]*onnxio.Function
-	paths     map[string]int // how often a path was given
+	paths     map[string]int // by path: the last number that was put to it
 }
 
 // binding is one level of names: a scope's own, or those inside a function call.
@@ -345,10 +345,11 @@ func (b *builder) path(s *Scope, p *onnxio.Node, calls []*Call) string {
 	case s.Path != "":
 		name = s.Path + "/" + name
 	}
-	k := b.paths[name]
-	b.paths[name]++
-	if k > 0 {
-		return fmt.Sprintf("%s#%d", name, k+1)
+	unique := name
+	for b.paths[unique] > 0 { // a node may be called as another's number makes it
+		b.paths[name]++
+		unique = fmt.Sprintf("%s#%d", name, b.paths[name])
 	}
-	return name
+	b.paths[unique]++
+	return unique
 }

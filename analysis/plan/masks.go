@@ -6,7 +6,6 @@ import (
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/channels/ops"
 	"onnxprune/analysis/graph"
-	"onnxprune/onnxio"
 )
 
 // The masked twin is the original in which removed channels are multiplied by zero where they are summed over: in the
@@ -72,52 +71,11 @@ func (b *builder) gone(ax atoms.Axis) []int {
 	return out
 }
 
-// weightZero says at which input an operator has the zero point of its integer weight.
-var weightZero = map[string]int{"QLinearConv": 5, "ConvInteger": 3, "QLinearMatMul": 5, "MatMulInteger": 3, "QGemm": 5, "MatMulIntegerToFloat": 5}
-
-// weightMask masks the constant that a weight operand is, or comes from through a DequantizeLinear.
+// weightMask masks the constant that a weight operand is, or comes from.
 func (b *builder) weightMask(c ops.Consumption, ax atoms.Axis) (Mask, bool) {
-	v := c.Node.Inputs[c.Weight]
-	use, axis, size, gone, fill := Use{c.Node.Path, c.Weight}, c.WeightAxis, len(ax.IDs), b.gone(ax), int64(0)
-	if v.Tensor == nil {
-		p := v.Producer
-		if p == nil || p.Op != "DequantizeLinear" || p.Input(0) == nil || p.Input(0).Tensor == nil {
-			return Mask{}, false
-		}
-		zero, ok := zeroPoint(p.Input(2))
-		if !ok {
-			return Mask{}, false
-		}
-		v, use, fill = p.Input(0), Use{p.Path, 0}, zero
-	} else if i, ok := weightZero[c.Node.Op]; ok {
-		zero, ok := zeroPoint(c.Node.Input(i))
-		if !ok {
-			return Mask{}, false
-		}
-		fill = zero
-	}
-	if v.Tensor.DataType == onnxio.String || v.Tensor.DataType.Bits() < 8 && fill != 0 {
+	s, ok := c.Silence()
+	if !ok {
 		return Mask{}, false
 	}
-	return Mask{Use: use, Axis: axis, Size: size, Removed: gone, Tensor: v.FullName(), Fill: fill}, true
-}
-
-// zeroPoint returns the zero point that all of a weight shares; none at all is zero.
-func zeroPoint(v *graph.Value) (int64, bool) {
-	if v == nil {
-		return 0, true
-	}
-	if v.Tensor == nil {
-		return 0, false
-	}
-	zs, err := v.Tensor.Ints()
-	if err != nil || len(zs) == 0 {
-		return 0, false
-	}
-	for _, z := range zs {
-		if z != zs[0] {
-			return 0, false
-		}
-	}
-	return zs[0], true
+	return Mask{Use: Use{s.Use.Node.Path, s.Use.Input}, Axis: c.WeightAxis, Size: len(ax.IDs), Removed: b.gone(ax), Tensor: s.Value.FullName(), Fill: s.Fill}, true
 }

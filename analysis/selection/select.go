@@ -113,13 +113,18 @@ func (s *selector) cut(w *Want) error {
 			free = append(free, u)
 		}
 	}
-	if gone < target {
+	if gone < target || s.opt.Align > 1 && gone > 0 {
 		if err := s.score(w, free); err != nil {
 			return err
 		}
 	}
 	slices.SortStableFunc(free, func(a, b *unit) int { return cmp.Compare(a.score, b.score) })
 	var removed []int
+	if s.opt.Align > 1 {
+		removed = s.removeAligned(w, units, free, gone, target)
+		gone += len(removed)
+		free = nil
+	}
 	for _, u := range free {
 		if gone+len(u.indices) > target {
 			continue
@@ -177,20 +182,10 @@ func (s *selector) units(w *Want) ([]unit, error) {
 // target is how many indices of the output axis go. Where every unit holds as many indices (whole conv groups, or one position in
 // every conv group) units are counted, else indices.
 func (s *selector) target(p *channels.Param, units []unit, ratio float64) int {
-	size := len(units[0].indices)
-	for _, u := range units {
-		if len(u.indices) != size {
-			size = 1
-			break
-		}
-	}
+	size, per := unitSize(p, units)
 	n := int(p.Out) / size
 	removed := RemovedCount(n, ratio)
 	if s.opt.Align > 1 {
-		per := size // channels of one conv group that a unit holds
-		if g := int(p.Nodes[0].Int("group", 1)); g > 1 && size%g == 0 && across(units[0].indices, int(p.Out)/g) {
-			per = size / g
-		}
 		kept := n - removed
 		for kept < n && kept*per%s.opt.Align != 0 {
 			kept++

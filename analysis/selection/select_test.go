@@ -78,7 +78,7 @@ func TestSelectTakesTheLowest(t *testing.T) {
 		{"the sum of both: 2.4 1.8 1.7 2.1", both, []string{"a"}, 0.25, selection.Options{Vote: selection.VoteSum}, []int{2}},
 		{"the mean of both", both, []string{"a"}, 0.25, selection.Options{Vote: selection.VoteMean}, []int{2}},
 		{"the larger of both: 2 1 1.2 1.6", both, []string{"a"}, 0.25, selection.Options{Vote: selection.VoteMax}, []int{1}},
-		{"sums where only half is shared: 2 2 0.5 1.5", half, []string{"a"}, 0.5, selection.Options{Vote: selection.VoteSum}, []int{2, 3}},
+		{"sums where only half is shared: 2 2 0.5 1.5, but the split's second part keeps one", half, []string{"a"}, 0.5, selection.Options{Vote: selection.VoteSum}, []int{0, 2}},
 		{"means where only half is shared: 1 1 0.5 1.5", half, []string{"a"}, 0.5, selection.Options{Vote: selection.VoteMean}, []int{0, 2}},
 		{"7 of 10 stay, a multiple of 4 is 8", chain(9, 8, 7, 6, 5, 4, 3, 2, 1, 0), []string{"a"}, 0.3, selection.Options{Align: 4}, []int{8, 9}},
 		{"8 of 10 stay, which is a multiple of 4", chain(9, 8, 7, 6, 5, 4, 3, 2, 1, 0), []string{"a"}, 0.2, selection.Options{Align: 4}, []int{8, 9}},

@@ -233,9 +233,12 @@ func (t *terminal) runReport(r *onnxprune.RunReport) {
 func (t *terminal) inputs(ins []onnxprune.RunInput, seed uint64) {
 	t.title("Inputs")
 	for _, in := range ins {
-		t.printf("%s %s%s: %s\n", in.Name, in.Type, dims(in.Shape), in.From)
+		t.printf("%s %s%s: %s", in.Name, in.Type, dims(in.Shape), in.From)
+		if in.Made {
+			t.printf(" (no file was given; seed %d)", seed)
+		}
+		t.printf("\n")
 	}
-	t.printf("what is random was made with seed %d\n", seed)
 }
 
 func (t *terminal) outputs(outs []onnxprune.RunOutput) {

@@ -262,7 +262,9 @@ func (c *Context) Take(a atoms.Axis, index []int) atoms.Axis {
 
 // Consume says that an axis of an input is summed over, against an axis of a weight operand (-1 for none).
 func (c *Context) Consume(input, axis, weight, weightAxis int) {
-	c.Consumptions = append(c.Consumptions, Consumption{c.Node, input, axis, weight, weightAxis})
+	k := Consumption{c.Node, input, axis, weight, weightAxis}
+	c.Consumptions = append(c.Consumptions, k)
+	c.provable(k)
 }
 
 // Parameter registers an operand as a weight that can be named, with its axis of output channels.
