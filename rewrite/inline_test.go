@@ -149,6 +149,12 @@ func loads(t *testing.T, m *onnxio.Model, p *plan.Plan) {
 		return
 	}
 	lib := oracle(t)
+	if s, err := lib.NewSessionFromBytes(m.Bytes(), onnxruntime.Options{}); err != nil {
+		t.Logf("ONNX Runtime refuses the original too, so it can not judge: %v", err) // a function that names one output twice
+		return
+	} else {
+		s.Close()
+	}
 	pruned, err := rewrite.Apply(m, p)
 	if err != nil {
 		t.Fatal(err)

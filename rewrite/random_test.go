@@ -103,7 +103,8 @@ func (g *graphs) step() {
 	f := g.pick()
 	blocks := []func(feat) feat{g.plain, g.plain, g.grouped, g.depthwise, g.activation, g.activation, g.norm, g.residual, g.residual, g.concat, g.concat,
 		g.split, g.slice, g.gather, g.excite, g.pool, g.upsample, g.transposed, g.pixelShuffle, g.shuffle, g.frozen, g.attention, g.computed, g.branch, g.loop,
-		g.sum, g.twice, g.shared, g.tokens, g.padded, g.expand}
+		g.sum, g.twice, g.shared, g.tokens, g.padded, g.expand, g.spaceToDepth, g.einsum, g.groupNorm, g.mean, g.where, g.tile, g.squeezed, g.quantised,
+		g.function, g.scan, g.filled, g.halved, g.widthAsNumber, g.recurrent}
 	if y := blocks[g.r.IntN(len(blocks))](f); y.name != "" {
 		g.push(y)
 	}
@@ -373,6 +374,143 @@ func (g *graphs) expand(f feat) feat {
 	p := g.conv(feat{g.GlobalAveragePool(f.name), f.c, 1, 1}, f.c, 1, 1)
 	f.name = g.Add(f.name, g.Node("Expand", []string{p.name, g.Const([]int64{1, int64(f.c), int64(f.h), int64(f.w)})}))
 	return f
+}
+
+func (g *graphs) spaceToDepth(f feat) feat {
+	if f.h < 4 || f.h%2 != 0 || f.w%2 != 0 || f.c > 8 {
+		return feat{}
+	}
+	return feat{g.Node("SpaceToDepth", []string{f.name}, testmodels.Attrs{"blocksize": 2}), 4 * f.c, f.h / 2, f.w / 2}
+}
+
+func (g *graphs) einsum(f feat) feat {
+	if g.Opset() < 12 {
+		return feat{}
+	}
+	out := g.width()
+	w := g.Weight(g.id("einsum"), int64(f.c), int64(out))
+	return feat{g.Node("Einsum", []string{f.name, w}, testmodels.Attrs{"equation": "nchw,cd->ndhw"}), out, f.h, f.w}
+}
+
+// groupNorm is written out, as exporters do: whole groups are normalised over their channels and places.
+func (g *graphs) groupNorm(f feat) feat {
+	if f.c%2 != 0 {
+		return feat{}
+	}
+	y := g.Reshape(f.name, 0, 2, -1)
+	y = g.Node("InstanceNormalization", []string{y, g.Vector(g.id("ones"), 2, 1, 0), g.Vector(g.id("zeros"), 2, 0, 0)})
+	y = g.Reshape(y, -1, int64(f.c), int64(f.h), int64(f.w))
+	f.name = g.Add(g.Mul(y, g.Weight(g.id("scale"), int64(f.c), 1, 1)), g.Weight(g.id("shift"), int64(f.c), 1, 1))
+	return f
+}
+
+// mean takes the mean over places and adds it to all of them.
+func (g *graphs) mean(f feat) feat {
+	f.name = g.Add(f.name, g.ReduceMean(f.name, 2, 3))
+	return f
+}
+
+func (g *graphs) where(f feat) feat {
+	cond := g.Node("Greater", []string{f.name, g.Const(float32(0))})
+	f.name = g.Node("Where", []string{cond, f.name, g.like(f).name})
+	return f
+}
+
+// tile repeats one value per channel over all places.
+func (g *graphs) tile(f feat) feat {
+	p := g.conv(feat{g.GlobalAveragePool(f.name), f.c, 1, 1}, f.c, 1, 1)
+	f.name = g.Mul(f.name, g.Sigmoid(g.Node("Tile", []string{p.name, g.Const([]int64{1, 1, int64(f.h), int64(f.w)})})))
+	return f
+}
+
+// squeezed gates channels by a linear layer on their means, without the axes of places in between.
+func (g *graphs) squeezed(f feat) feat {
+	y := g.Squeeze(g.GlobalAveragePool(f.name), 2, 3)
+	y = g.Gemm(g.id("gate"), y, f.c, f.c)
+	f.name = g.Mul(f.name, g.Unsqueeze(g.Sigmoid(y), 2, 3))
+	return f
+}
+
+// quantised is a convolution whose int8 weight is dequantised channel by channel.
+func (g *graphs) quantised(f feat) feat {
+	if g.Opset() < 13 {
+		return feat{}
+	}
+	out := g.width()
+	vs := make([]int8, out*f.c)
+	for i := range vs {
+		vs[i] = int8(g.r.IntN(255) - 127)
+	}
+	scale := make([]float32, out)
+	for i := range scale {
+		scale[i] = 0.002 + 0.01*g.r.Float32()
+	}
+	q := g.ConstDims(g.id("int8"), []int64{int64(out), int64(f.c), 1, 1}, vs)
+	w := g.Node("DequantizeLinear", []string{q, g.Const(scale)}, testmodels.Attrs{"axis": 0})
+	return feat{g.Node("Conv", []string{f.name, w}), out, f.h, f.w}
+}
+
+// function calls a function of the model that holds a weight of its own and writes a size down.
+func (g *graphs) function(f feat) feat {
+	out := g.width()
+	name := g.id("Block")
+	g.Builder.Function("fuzz", name, []string{"in"}, []string{"out"}, nil, func(b *testmodels.Builder) {
+		b.Constants = true
+		y := b.Node("Conv", []string{"in", b.Weight("w", int64(out), int64(f.c), 1, 1)})
+		y = b.Reshape(b.Relu(y), -1, int64(out), int64(f.h*f.w))
+		b.NodeTo("Reshape", []string{y, b.Const([]int64{-1, int64(out), int64(f.h), int64(f.w)})}, []string{"out"})
+	})
+	y := feat{g.Node("fuzz::"+name, []string{f.name}), out, f.h, f.w}
+	if g.r.IntN(2) == 0 { // the same function twice, for channels that are cut in different ways
+		y.name = g.Concat(1, y.name, g.Node("fuzz::"+name, []string{g.like(f).name}))
+		y.c *= 2
+	}
+	return y
+}
+
+// scan adds up along the batch axis what a body makes of each picture.
+func (g *graphs) scan(f feat) feat {
+	s := g.Body(g.id("step"))
+	x := s.Input(g.id("slice"), onnxio.Float, f.c, f.h, f.w)
+	s.Output(s.Relu(x), onnxio.Float)
+	f.name = g.Named(g.id("Scan")).Node("Scan", []string{f.name}, testmodels.Attrs{"body": s, "num_scan_inputs": 1})
+	return f
+}
+
+// filled adds a constant that is made from a shape.
+func (g *graphs) filled(f feat) feat {
+	c := g.Node("ConstantOfShape", []string{g.Const([]int64{1, int64(f.c), 1, 1})}, testmodels.Attrs{"value": testmodels.NewTensor("", []float32{0.5})})
+	f.name = g.Add(f.name, c)
+	return f
+}
+
+// halved takes the second half of the channels, by bounds that are computed from the shape.
+func (g *graphs) halved(f feat) feat {
+	if f.c%2 != 0 {
+		return feat{}
+	}
+	width := g.Unsqueeze(g.Gather(g.Shape(f.name), g.Const(int64(1)), 0), 0)
+	half := g.Div(width, g.Const([]int64{2}))
+	return feat{g.Node("Slice", []string{f.name, half, width, g.Const([]int64{1})}), f.c / 2, f.h, f.w}
+}
+
+// widthAsNumber bounds another axis by the number of channels.
+func (g *graphs) widthAsNumber(f feat) feat {
+	if f.c > f.h || f.c < 2 {
+		return feat{}
+	}
+	width := g.Unsqueeze(g.Gather(g.Shape(f.name), g.Const(int64(1)), 0), 0)
+	return feat{g.Node("Slice", []string{f.name, g.Const([]int64{0}), width, g.Const([]int64{2})}), f.c, f.c, f.w}
+}
+
+// recurrent runs a GRU over the places.
+func (g *graphs) recurrent(f feat) feat {
+	const hidden = 3
+	x := g.Transpose(g.Reshape(f.name, 0, int64(f.c), -1), 2, 0, 1)
+	w, r := g.Weight(g.id("gru"), 1, 3*hidden, int64(f.c)), g.Weight(g.id("state"), 1, 3*hidden, hidden)
+	y := g.Squeeze(g.Node("GRU", []string{x, w, r}, testmodels.Attrs{"hidden_size": hidden}), 1)
+	y = g.Reshape(g.Transpose(y, 1, 2, 0), -1, hidden, int64(f.h), int64(f.w))
+	return feat{y, hidden, f.h, f.w}
 }
 
 // finish ends in a linear layer, a convolution, or as it is.
