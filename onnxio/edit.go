@@ -246,18 +246,7 @@ func metadata(f *field) (key, value string) {
 	if err != nil {
 		return "", ""
 	}
-	m, err := readFields(b)
-	if err != nil {
-		return "", ""
-	}
-	for i := range m.fields {
-		switch f := &m.fields[i]; f.num {
-		case 1:
-			_ = f.str(&key)
-		case 2:
-			_ = f.str(&value)
-		}
-	}
+	key, value, _ = keyValue(b) // a broken entry has neither
 	return key, value
 }
 

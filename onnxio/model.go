@@ -281,24 +281,31 @@ func parseQuantization(f *field, list *[]QuantAnnotation) error {
 }
 
 func (q *QuantAnnotation) param(b []byte) error {
+	k, v, err := keyValue(b)
+	if err == nil {
+		q.Params[k] = v
+	}
+	return err
+}
+
+// keyValue decodes a StringStringEntryProto.
+func keyValue(b []byte) (key, value string, err error) {
 	m, err := readFields(b)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	var k, v string
 	for i := range m.fields {
 		switch f := &m.fields[i]; f.num {
 		case 1:
-			err = f.str(&k)
+			err = f.str(&key)
 		case 2:
-			err = f.str(&v)
+			err = f.str(&value)
 		}
 		if err != nil {
-			return err
+			return "", "", err
 		}
 	}
-	q.Params[k] = v
-	return nil
+	return key, value, nil
 }
 
 func parseFunction(p parser, b []byte) (*Function, error) {

@@ -109,21 +109,9 @@ func (e *External) entry(f *field) error {
 	if err != nil {
 		return err
 	}
-	m, err := readFields(b)
+	k, v, err := keyValue(b)
 	if err != nil {
 		return err
-	}
-	var k, v string
-	for i := range m.fields {
-		switch f := &m.fields[i]; f.num {
-		case 1:
-			err = f.str(&k)
-		case 2:
-			err = f.str(&v)
-		}
-		if err != nil {
-			return err
-		}
 	}
 	switch k {
 	case "location":
