@@ -193,6 +193,21 @@ func makeFolder(dir string) (made []string, err error) {
 	return made, os.MkdirAll(dir, 0o777)
 }
 
+// WriteFile puts content at path: beside it first, then renamed, so that path holds all of it or what it held before.
+func WriteFile(path string, content []byte) error {
+	tmp, err := stage(filepath.Dir(path), content)
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		if tmp != "" {
+			os.Remove(tmp)
+		}
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
 func stage(dir string, b []byte) (tmp string, err error) {
 	f, err := os.CreateTemp(dir, ".onnxprune-*.tmp")
 	if err != nil {

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -62,7 +60,7 @@ func coverageOf(c *cli.Context, t *terminal) error {
 		return err
 	}
 	if out := c.String("out"); out != "" {
-		if err := replace(out, b.Bytes()); err != nil {
+		if err := onnxprune.WriteFile(out, b.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -71,29 +69,6 @@ func coverageOf(c *cli.Context, t *terminal) error {
 		return r.JSON(t.out)
 	case c.String("out") == "" && !c.Bool("quiet"):
 		t.printf("%s", b.Bytes())
-	}
-	return nil
-}
-
-// replace writes a file beside its place and renames it there.
-func replace(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
