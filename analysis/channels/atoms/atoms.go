@@ -55,6 +55,26 @@ type Link struct {
 	Factors []*Array // two or more
 	Node    *graph.Node
 	Chosen  int // index of the factor, -1 while undecided
+
+	cells []int // where Product holds an atom for the first time; nil: everywhere
+}
+
+// eachCell calls f for every product index that says something of its own, with the index of a factor there.
+func (l *Link) eachCell(factor int, f func(product ID, index int)) {
+	inner := 1
+	for _, a := range l.Factors[factor+1:] {
+		inner *= len(a.IDs)
+	}
+	n := len(l.Factors[factor].IDs)
+	if l.cells == nil {
+		for i, id := range l.Product {
+			f(id, i/inner%n)
+		}
+		return
+	}
+	for _, i := range l.cells {
+		f(l.Product[i], i/inner%n)
+	}
 }
 
 // Sizes returns the extents of the factors.
@@ -81,6 +101,8 @@ type Set struct {
 	products  map[ID]*Link // by first product atom
 	paired    map[[2]*Array]bool
 	Couplings []Coupling
+	marks     []int32 // by class, while links are weighed
+	mark      int32   // the last mark that was given
 }
 
 // NewSet returns an empty set with room for about n atoms.

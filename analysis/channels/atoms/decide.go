@@ -11,18 +11,24 @@ import (
 func (s *Set) Decide(soft bool) {
 	open := slices.Clone(s.Links)
 	for len(open) > 0 {
-		best, bestGain := 0, -1.0
-		for i, l := range open {
+		best, bestGain := -1, -1.0
+		rest := open[:0]
+		for _, l := range open {
 			first, second := s.options(l, soft)
+			if first-second >= 1 { // one option only: nothing can be lost by taking it now
+				s.choose(l, soft)
+				continue
+			}
 			if gain := first - second; gain > bestGain {
-				best, bestGain = i, gain
+				best, bestGain = len(rest), gain
 			}
-			if bestGain >= 1 { // one option only: nothing can be lost by taking it now
-				break
-			}
+			rest = append(rest, l)
 		}
-		s.choose(open[best], soft)
-		open = slices.Delete(open, best, best+1)
+		forced := len(rest) < len(open)
+		if open = rest; !forced {
+			s.choose(open[best], soft)
+			open = slices.Delete(open, best, best+1)
+		}
 	}
 }
 
@@ -39,32 +45,33 @@ func (s *Set) options(l *Link, soft bool) (first, second float64) {
 	return first, second
 }
 
-// free returns the share of a factor's indices that could go if the factor were chosen, and their number.
+// free returns the share of a factor's indices that could go if the factor were chosen, and the number of their classes.
 func (s *Set) free(l *Link, f int, soft bool) (share float64, count int) {
-	sizes := l.Sizes()
-	pinned := make([]bool, sizes[f])
-	hard := func(a ID) bool { r := s.Pinned(a); return r != nil && !(soft && r.Inexact) }
-	for j, id := range l.Factors[f].IDs {
-		pinned[j] = hard(id)
+	ids := l.Factors[f].IDs
+	hard := func(a ID) bool { r := s.pin[a]; return r != nil && !(soft && r.Inexact) }
+	if len(s.marks) < len(s.parent) {
+		s.marks = make([]int32, len(s.parent))
 	}
-	inner := 1
-	for _, d := range sizes[f+1:] {
-		inner *= d
-	}
-	for i, id := range l.Product {
-		if j := i / inner % sizes[f]; !pinned[j] && hard(id) {
-			pinned[j] = true
+	s.mark += 2
+	stays, counted := s.mark, s.mark+1
+	l.eachCell(f, func(product ID, j int) {
+		if hard(s.Find(product)) {
+			s.marks[s.Find(ids[j])] = stays
 		}
-	}
-	classes := map[ID]bool{}
+	})
 	n := 0
-	for j, p := range pinned {
-		if !p {
-			n++
-			classes[s.Find(l.Factors[f].IDs[j])] = true
+	for _, id := range ids {
+		class := s.Find(id)
+		if s.marks[class] == stays || hard(class) {
+			continue
+		}
+		n++
+		if s.marks[class] != counted {
+			s.marks[class] = counted
+			count++
 		}
 	}
-	return float64(n) / float64(len(pinned)), len(classes)
+	return float64(n) / float64(len(ids)), count
 }
 
 // choose takes the factor with the larger free share, then the one with more classes, then the later one (which
@@ -78,14 +85,8 @@ func (s *Set) choose(l *Link, soft bool) {
 		}
 	}
 	l.Chosen = best
+	l.eachCell(best, func(product ID, j int) { s.Union(l.Factors[best].IDs[j], product) })
 	sizes := l.Sizes()
-	inner := 1
-	for _, d := range sizes[best+1:] {
-		inner *= d
-	}
-	for i, id := range l.Product {
-		s.Union(l.Factors[best].IDs[i/inner%sizes[best]], id)
-	}
 	for f, a := range l.Factors {
 		if f != best {
 			s.PinArray(a, &Reason{Node: l.Node, Text: fmt.Sprintf("it is the fixed part of an axis that %s splits into %v", l.Node.Title(), sizes)})

@@ -75,16 +75,10 @@ func (s *Set) Merge(axes []Axis, sizes []int, n *graph.Node) Axis {
 			factors[i] = axes[r].Array
 		}
 		if product = restored(factors); product == nil {
-			n1 := 1
-			for _, f := range factors {
-				n1 *= len(f.IDs)
-			}
-			fresh := s.New(n1)
-			s.link(fresh.IDs, factors, n)
-			product = fresh.IDs
-			if total == n1 {
-				return Axis{Array: fresh}
-			}
+			product = s.product(factors, n)
+		}
+		if total == len(product) {
+			return Axis{Array: s.Wrap(product)}
 		}
 	}
 	// every merged index takes the atom of its place among the relevant axes
@@ -99,6 +93,65 @@ func (s *Set) Merge(axes []Axis, sizes []int, n *graph.Node) Axis {
 		next(index, sizes)
 	}
 	return Axis{Array: s.Wrap(ids)}
+}
+
+// product links factors to a product of fresh atoms: one for every combination of different classes. A detector that flattens its maps
+// repeats a few anchors at every place; the places of an anchor go together, whichever factor is chosen, so they are one atom.
+func (s *Set) product(factors []*Array, n *graph.Node) []ID {
+	rows, last := factors[:len(factors)-1], factors[len(factors)-1]
+	columns, width := s.classes(last.IDs)
+	row, kinds := []int{0}, 1 // by row: which combination of the other factors' classes it is
+	for _, a := range rows {
+		numbers, n := s.classes(a.IDs)
+		longer := make([]int, 0, len(row)*len(numbers))
+		for _, k := range row {
+			for _, m := range numbers {
+				longer = append(longer, k*n+m)
+			}
+		}
+		row, kinds = longer, kinds*n
+	}
+	fresh := s.New(kinds * width).IDs
+	if len(fresh) == len(row)*len(last.IDs) {
+		s.link(fresh, factors, n)
+		return fresh
+	}
+	ids := make([]ID, 0, len(row)*len(last.IDs))
+	var cells []int
+	first := make([]int, kinds) // where the first row of a kind begins, plus 1
+	for _, kind := range row {
+		if from := first[kind] - 1; from >= 0 {
+			ids = append(ids, ids[from:from+len(columns)]...)
+			continue
+		}
+		first[kind] = len(ids) + 1
+		known := 0
+		for _, c := range columns {
+			if c == known { // classes are numbered as they come
+				cells = append(cells, len(ids))
+				known++
+			}
+			ids = append(ids, fresh[kind*width+c])
+		}
+	}
+	s.link(ids, factors, n).cells = cells
+	return ids
+}
+
+// classes numbers the classes of atoms as they come, and counts them.
+func (s *Set) classes(ids []ID) (numbers []int, count int) {
+	known := make(map[ID]int, len(ids))
+	numbers = make([]int, len(ids))
+	for i, id := range ids {
+		class := s.Find(id)
+		k, ok := known[class]
+		if !ok {
+			k = len(known)
+			known[class] = k
+		}
+		numbers[i] = k
+	}
+	return numbers, len(known)
 }
 
 func (s *Set) link(product []ID, factors []*Array, n *graph.Node) *Link {
