@@ -55,6 +55,15 @@ func TestChannelsPassThroughOperators(t *testing.T) {
 			x := image(b, 4)
 			head(b, b.Add(x, b.Conv("a", x, 4, 4, 3)), 4)
 		}, "a: input"},
+		{"channels that a Pad adds to a shortcut go with the branch that they meet", func(b *B) {
+			x := b.Conv("a", image(b, 3), 3, 4, 3)
+			x = b.Add(b.Conv("b", x, 4, 6, 1), b.Node("Pad", []string{x, b.Const([]int64{0, 0, 0, 0, 0, 2, 0, 0})}))
+			head(b, x, 6)
+		}, "a 4; b 6; a + b"},
+		{"channels that a Pad mirrors stay", func(b *B) {
+			x := b.Conv("a", image(b, 3), 3, 4, 3)
+			head(b, b.Node("Pad", []string{x, b.Const([]int64{0, 0, 0, 0, 0, 2, 0, 0})}, testmodels.Attrs{"mode": "reflect"}), 6)
+		}, "a: mode reflect"},
 		{"concatenated branches stay apart", func(b *B) {
 			x := image(b, 3)
 			head(b, b.Concat(1, b.Conv("a", x, 3, 8, 3), b.Conv("b", x, 3, 6, 3)), 14)

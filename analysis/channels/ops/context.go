@@ -239,23 +239,14 @@ func (c *Context) Free(n int64) atoms.Axis {
 	return atoms.Axis{Array: c.Set.New(int(n))}
 }
 
-// Slices returns the axis of the given indices; -1 stands for an index that is new and can not go.
+// Take returns the axis of the given indices.
 func (c *Context) Take(a atoms.Axis, index []int) atoms.Axis {
-	if a.Fixed() {
-		return a
+	if a.Fixed() || len(index) == 0 {
+		return atoms.Axis{Why: a.Why}
 	}
 	ids := make([]atoms.ID, len(index))
 	for i, k := range index {
-		if k < 0 {
-			f := c.Set.New(1)
-			c.Set.PinArray(f, c.Reason("it is an element that %s adds", c.Node.Title()))
-			ids[i] = f.IDs[0]
-			continue
-		}
 		ids[i] = a.IDs[k]
-	}
-	if len(ids) == 0 {
-		return atoms.Axis{}
 	}
 	return atoms.Axis{Array: c.Set.Wrap(ids)}
 }

@@ -4,22 +4,28 @@ import (
 	"slices"
 
 	"onnxprune/analysis/channels/atoms"
+	"onnxprune/onnxio"
 )
 
-// Operators that add or repeat elements: Pad, Tile, Expand, ConstantOfShape. What they repeat is the same at every index, so it can be cut
-// anywhere; what Pad adds beside channels stays.
+// Operators that add or repeat elements: Pad, Tile, Expand, ConstantOfShape. What they repeat or add is the same at every index, so it can
+// be cut anywhere: the shortcut of a ResNet that pads with channels of zeros loses as many of them as the branch that it meets.
 
 func init() {
-	register("", "Pad", Rule{Title: "same; added elements are fixed", Flow: flowPad})
+	register("", "Pad", Rule{Title: "same; added elements are free", Flow: flowPad, Mend: mendPad})
 	register("", "Tile", Rule{Title: "repeated", Flow: flowTile, Mend: mendTile})
 	register("", "Expand", Rule{Title: "same; repeated axes are free", Flow: flowExpand, Mend: mendExpand})
 	register("", "ConstantOfShape", Rule{Title: "free", Flow: flowConstantOfShape, Mend: mendConstantOfShape})
 }
 
-func flowPad(c *Context) {
-	mode := c.Text("mode", "constant")
-	c.Ignore("value")
-	x := c.In(0)
+// padding is what a Pad adds to one axis.
+type padding struct {
+	axis, before, after int
+	first, second       int // where pads says so
+}
+
+// paddings reads the amounts; ok is false where they are known only at run time.
+func (c *Context) paddings() (list []padding, ok bool) {
+	rank := c.Rank(0)
 	pads, ok := c.Ints("pads")
 	if !ok {
 		pads, ok = c.Ints("paddings") // opset 1
@@ -29,49 +35,99 @@ func flowPad(c *Context) {
 	}
 	var axes []int64
 	if c.Has(3) {
-		if axes, ok = c.Constants(3); axes == nil {
-			pads = nil
+		known := false
+		axes, known = c.Constants(3)
+		ok = ok && known
+	} else {
+		for k := range rank {
+			axes = append(axes, int64(k))
 		}
 	}
-	if pads == nil || !ok && !c.Has(1) {
+	if !ok {
+		return nil, false
+	}
+	if 2*len(axes) != len(pads) {
+		c.Barrier("its pads %v do not fit its axes", pads)
+		return nil, true
+	}
+	for i, a := range axes {
+		list = append(list, padding{c.Axis(a, rank), int(pads[i]), int(pads[i+len(axes)]), i, i + len(axes)})
+	}
+	return list, true
+}
+
+func flowPad(c *Context) {
+	mode := c.Text("mode", "constant")
+	c.Ignore("value", "pads", "paddings")
+	x := c.In(0)
+	list, ok := c.paddings()
+	if !ok {
 		for _, a := range x {
 			c.Pin(a, "%s pads it by amounts that are known only at run time", c.Node.Title())
 		}
 		return
 	}
-	if axes == nil {
-		for k := range x {
-			axes = append(axes, int64(k))
-		}
-	}
 	out := slices.Clone(x)
-	for i, a := range axes {
-		k := c.Axis(a, len(x))
-		if 2*len(axes) != len(pads) {
-			c.Barrier("its pads %v do not fit its axes", pads)
-			return
-		}
-		before, after := int(pads[i]), int(pads[i+len(axes)])
-		if before == 0 && after == 0 || x[k].Fixed() {
+	for _, p := range list {
+		k := p.axis
+		if p.before == 0 && p.after == 0 || k >= len(x) || x[k].Fixed() {
 			continue
 		}
-		if mode != "constant" || before < 0 || after < 0 {
+		if mode != "constant" || p.before < 0 || p.after < 0 {
 			c.Pin(x[k], "%s pads it in mode %s", c.Node.Title(), mode)
 			out[k] = atoms.Axis{}
 			continue
 		}
-		index := append(repeat(-1, before), span(0, len(x[k].IDs))...)
-		out[k] = c.Take(x[k], append(index, repeat(-1, after)...))
+		added := c.Set.New(p.before + p.after).IDs
+		out[k] = atoms.Axis{Array: c.Set.Wrap(slices.Concat(added[:p.before], x[k].IDs, added[p.before:]))}
 	}
 	c.Out(0, out)
 }
 
-func repeat(v, n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = v
+func mendPad(m *Mend) {
+	c := NewContext(m.State, m.Node)
+	x, out := m.Axes(0), m.OutAxes(0)
+	list, _ := c.paddings()
+	var changed []padding
+	for _, p := range list {
+		if p.axis >= len(x) || x[p.axis].Fixed() || out[p.axis].Fixed() || p.before == 0 && p.after == 0 {
+			continue
+		}
+		kept := m.Kept(out[p.axis])
+		if kept == nil {
+			continue
+		}
+		from, to := p.before, p.before+len(x[p.axis].IDs)
+		p.before, p.after = 0, 0
+		for _, k := range kept {
+			if k < from {
+				p.before++
+			} else if k >= to {
+				p.after++
+			}
+		}
+		changed = append(changed, p)
 	}
-	return out
+	if m.Node.Version >= 11 {
+		for _, p := range changed {
+			m.Demand(1, p.first, int64(p.before))
+			m.Demand(1, p.second, int64(p.after))
+		}
+		return
+	}
+	name := "pads"
+	pads, ok := m.Node.Ints(name)
+	if !ok {
+		name = "paddings"
+		pads, _ = m.Node.Ints(name)
+	}
+	pads = slices.Clone(pads)
+	for _, p := range changed {
+		pads[p.first], pads[p.second] = int64(p.before), int64(p.after)
+	}
+	if changed != nil {
+		m.Attr(onnxio.NewInts(name, pads...))
+	}
 }
 
 func flowTile(c *Context) {
