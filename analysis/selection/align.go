@@ -5,6 +5,7 @@ import (
 
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/channels/atoms"
+	"onnxprune/analysis/graph"
 )
 
 // Alignment: what is kept of a weight must be a multiple of N, per conv group. The count that is asked for is lowered to the next that
@@ -12,8 +13,9 @@ import (
 // no earlier cut ruled over, so that its multiple holds too. Units of different sizes are combined to the largest
 // aligned count that they can make, which removes no more than was asked; where they can make none, nothing more goes.
 
-// unitSize returns how many indices every unit holds (1 where they differ), and how many of these lie in one conv group.
-func unitSize(p *channels.Param, units []unit) (size, per int) {
+// unitSize returns how many indices every unit holds (1 where they differ), and how many of these lie in one conv group: of the weight
+// itself, or of a grouped convolution that reads its channels.
+func (s *selector) unitSize(p *channels.Param, units []unit) (size, per int) {
 	size = len(units[0].indices)
 	for _, u := range units {
 		if len(u.indices) != size {
@@ -24,7 +26,39 @@ func unitSize(p *channels.Param, units []unit) (size, per int) {
 	if g := int(p.Nodes[0].Int("group", 1)); g > 1 && size%g == 0 && across(units[0].indices, int(p.Out)/g) {
 		per = size / g
 	}
+	if n := s.perGroup(units[0].class); n > 0 && size%n == 0 {
+		per = min(per, n)
+	}
 	return size, per
+}
+
+// perGroup returns how many of the input channels of one conv group a class holds, in the convolution that reads fewest of them so; 0 where
+// no grouped convolution reads the class.
+func (s *selector) perGroup(class atoms.ID) int {
+	least := 0
+	for _, c := range s.a.State.Consumptions {
+		g := int(c.Node.Int("group", 1))
+		if g < 2 || c.Weight < 0 {
+			continue
+		}
+		axes := s.a.State.Reads[graph.Use{Node: c.Node, Input: c.Weight}]
+		if c.WeightAxis >= len(axes) || axes[c.WeightAxis].Fixed() {
+			continue
+		}
+		n := 0
+		for _, id := range axes[c.WeightAxis].IDs {
+			if s.a.State.Set.Find(id) == class {
+				n++
+			}
+		}
+		if c.WeightAxis == 0 { // ConvTranspose: all conv groups on one axis
+			n /= g
+		}
+		if n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	return least
 }
 
 // removeAligned takes an aligned choice of the free units out. A unit that would empty an axis is left out, and the choice made anew.
@@ -60,7 +94,7 @@ func (s *selector) restore(c atoms.ID) {
 
 // aligned picks those of the free units, in order, that bring the count of removed indices from gone to an aligned one.
 func (s *selector) aligned(w *Want, units []unit, free []*unit, gone, target int) []*unit {
-	size, per := unitSize(w.Param, units)
+	size, per := s.unitSize(w.Param, units)
 	var own []*unit
 	for _, u := range free {
 		if s.taken[u.class] == w {

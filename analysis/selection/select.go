@@ -182,7 +182,7 @@ func (s *selector) units(w *Want) ([]unit, error) {
 // target is how many indices of the output axis go. Where every unit holds as many indices (whole conv groups, or one position in
 // every conv group) units are counted, else indices.
 func (s *selector) target(p *channels.Param, units []unit, ratio float64) int {
-	size, per := unitSize(p, units)
+	size, per := s.unitSize(p, units)
 	n := int(p.Out) / size
 	removed := RemovedCount(n, ratio)
 	if s.opt.Align > 1 {
