@@ -3,6 +3,7 @@ package rewrite
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -34,7 +35,8 @@ func (e *editor) operand(o plan.Operand) error {
 		return fmt.Errorf("the plan does not fit the model: %s has no input %d", n.Title(), o.Input)
 	}
 	left := map[int]int64{}
-	for k, x := range o.Elements {
+	for _, k := range slices.Sorted(maps.Keys(o.Elements)) { // in order: copies of constants are added as they are made
+		x := o.Elements[k]
 		if at, ok := origin(n, o.Input, k); ok {
 			if err := e.setElement(at, x); err != nil {
 				return err

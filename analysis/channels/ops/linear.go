@@ -91,8 +91,9 @@ func flowMatMul(c *Context, ai, bi int, vectors map[int]int) {
 		outer[1] = b[len(b)-1]
 		out = append(out, outer[1])
 	}
-	for i, side := range vectors {
-		if !c.Has(i) {
+	for i := range c.Node.Inputs { // in order: labels are made as they are asked for
+		side, ok := vectors[i]
+		if !ok || !c.Has(i) {
 			continue
 		}
 		axes := c.In(i)

@@ -100,9 +100,9 @@ func flowReduce(c *Context, exact bool) {
 			over[k] = true
 		}
 	}
-	for k := range over {
+	for k := range x { // in order: the plan lists what is consumed as it comes
 		switch {
-		case x[k].Fixed():
+		case !over[k] || x[k].Fixed():
 		case exact:
 			c.Consume(0, k, -1, 0)
 		default:
