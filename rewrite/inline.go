@@ -54,7 +54,7 @@ func (e *inliner) returned(c *graph.Call) {
 		if name == "" || i >= len(c.Function.Outputs) {
 			continue
 		}
-		if v := c.Value(c.Function.Outputs[i]); v != nil && v.Name != name {
+		if v, _ := c.Value(c.Function.Outputs[i]); v != nil && v.Name != name {
 			e.model.Graph.InsertNode(slices.Index(e.model.Graph.Nodes, c.Node), onnxio.NewNode("Identity", "", []string{v.Name}, []string{name}))
 		}
 	}
@@ -76,10 +76,14 @@ func (e *inliner) inlined(n *graph.Node) (*onnxio.Node, error) {
 		return nil, err
 	}
 	outer := func(name string) string {
-		if v := call.Value(name); v != nil {
+		switch v, known := call.Value(name); {
+		case !known:
+			return name
+		case v == nil: // the call leaves it out
+			return ""
+		default:
 			return v.Name
 		}
-		return name
 	}
 	var attrs []*onnxio.Attribute
 	for _, a := range n.Attrs {

@@ -80,23 +80,22 @@ type builder struct {
 	paths     map[string]int // by path: the last number that was put to it
 }
 
-// binding is one level of names: a scope's own, or those inside a function call.
+// binding is one level of names: a scope's own, or those inside a function call. A name that stands for nothing is an input that the
+// call leaves out: whoever reads it reads as if it had the empty name there.
 type binding struct {
 	names  map[string]*Value
 	outer  *binding
 	barred bool // a function body sees nothing of its caller
 }
 
-func (b *binding) find(name string) *Value {
+// find looks a name up. It is known with no value where it is an input that a call leaves out.
+func (b *binding) find(name string) (v *Value, known bool) {
 	for ; b != nil; b = b.outer {
-		if v := b.names[name]; v != nil {
-			return v
-		}
-		if b.barred {
-			return nil
+		if v, known = b.names[name]; known || b.barred {
+			return v, known
 		}
 	}
-	return nil
+	return nil, false
 }
 
 func (b *builder) value(s *Scope, name string) *Value {
@@ -157,8 +156,11 @@ func (b *builder) scope(p *onnxio.Graph, owner *Node, attr string, outer *bindin
 		}
 	}
 	for _, o := range p.Outputs {
-		v := names.find(o.Name)
-		if v == nil {
+		v, known := names.find(o.Name)
+		if known && v == nil {
+			return nil, fmt.Errorf("%s: output %q is an input that the call of its function leaves out", where, o.Name)
+		}
+		if !known {
 			return nil, fmt.Errorf("%s: output %q is produced by no node", where, o.Name)
 		}
 		if v.Scope == s {
@@ -207,7 +209,8 @@ func (b *builder) node(s *Scope, p *onnxio.Node, names *binding, calls []*Call, 
 	for _, name := range p.Inputs {
 		var v *Value
 		if name != "" {
-			if v = names.find(name); v == nil {
+			var known bool
+			if v, known = names.find(name); !known {
 				return fmt.Errorf("%s reads %q, which nothing produces", n.Title(), name)
 			}
 		}
@@ -279,9 +282,7 @@ func (b *builder) call(n *Node, f *onnxio.Function, names *binding) error {
 		return fmt.Errorf("%s has %d inputs, the function %s takes %d", n.Title(), len(n.Inputs), f.Name, len(f.Inputs))
 	}
 	for i, name := range f.Inputs {
-		if v := n.Input(i); v != nil {
-			inner.names[name] = v
-		}
+		inner.names[name] = n.Input(i)
 	}
 	attrs := map[string]*onnxio.Attribute{}
 	for _, a := range append(slices.Clone(f.AttributeDefaults), n.Attrs...) {
@@ -289,19 +290,7 @@ func (b *builder) call(n *Node, f *onnxio.Function, names *binding) error {
 	}
 	call := &Call{Node: n.Proto, Path: n.Path, Function: f, Attrs: attrs, names: inner.names}
 	calls := append(slices.Clone(n.Calls), call)
-	protos := make([]*onnxio.Node, len(f.Nodes))
-	for i, p := range f.Nodes { // absent inputs of the call are absent inside
-		protos[i] = p
-		for k, in := range p.Inputs {
-			if in != "" && slices.Contains(f.Inputs, in) && inner.names[in] == nil {
-				c := *protos[i]
-				c.Inputs = slices.Clone(c.Inputs)
-				c.Inputs[k] = ""
-				protos[i] = &c
-			}
-		}
-	}
-	if err := b.nodes(n.Scope, protos, inner, calls, attrs, f.Opset); err != nil {
+	if err := b.nodes(n.Scope, f.Nodes, inner, calls, attrs, f.Opset); err != nil {
 		return fmt.Errorf("in function %s: %w", f.Name, err)
 	}
 	renamed := map[*Value]bool{}

@@ -81,8 +81,11 @@ type Call struct {
 	names    map[string]*Value            // inside of the call
 }
 
-// Value returns what a name inside of the call stands for, nil for nothing.
-func (c *Call) Value(name string) *Value { return c.names[name] }
+// Value returns what a name inside of the call stands for. A name that is known and has no value is an input that the call leaves out.
+func (c *Call) Value(name string) (v *Value, known bool) {
+	v, known = c.names[name]
+	return v, known
+}
 
 // Constant reports whether the value is known from the file: an initializer that no input
 // can override, or the output of a Constant node.

@@ -15,7 +15,7 @@ func sorted(protos []*onnxio.Node, names *binding, path string) ([]*onnxio.Node,
 	seen := map[string]bool{}
 	ready := func(p *onnxio.Node) string {
 		for _, in := range reads(p) {
-			if !seen[in] && names.find(in) == nil {
+			if _, known := names.find(in); !known && !seen[in] {
 				return in
 			}
 		}
