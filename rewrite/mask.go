@@ -132,11 +132,16 @@ func (e *editor) maskActivation(k plan.Mask, shapes *shape.Result) error {
 		}
 		vs[r] = 0
 	}
+	var attrs []*onnxio.Attribute
+	if e.model.Opset("") < 7 { // broadcasting had to be asked for, from an axis on
+		dims = dims[k.Axis : k.Axis+1]
+		attrs = append(attrs, onnxio.NewInt("broadcast", 1), onnxio.NewInt("axis", int64(k.Axis)))
+	}
 	name := n.Proto.Inputs[k.Input]
 	mask := numbers(e.fresh(name+"_mask"), info.Elem, dims, vs)
 	e.addConstant(mask)
 	out := e.fresh(name + "_masked")
-	e.insertBefore(n.Proto, onnxio.NewNode("Mul", out, []string{name, mask.Name}, []string{out}))
+	e.insertBefore(n.Proto, onnxio.NewNode("Mul", out, []string{name, mask.Name}, []string{out}, attrs...))
 	n.Proto.SetInput(k.Input, out)
 	return nil
 }

@@ -1,10 +1,8 @@
 package rewrite
 
 import (
-	"encoding/binary"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"onnxprune/analysis/graph"
@@ -200,66 +198,6 @@ func (e *editor) setElement(at place, x int64) error {
 		hold(v)
 	}
 	return nil
-}
-
-// overlay inserts nodes before reader that replace some elements of the value called name, of a shape of dims, and returns the name of the
-// result.
-func (e *editor) overlay(before *onnxio.Node, name string, dtype onnxio.DataType, dims []int64, over map[int]float64) (string, error) {
-	n := 1
-	for _, d := range dims {
-		n *= int(d)
-	}
-	mask, vals := make([]int64, n), make([]float64, n)
-	for k, x := range over {
-		if k >= n {
-			return "", fmt.Errorf("element %d of %q lies outside its %d elements", k, name, n)
-		}
-		mask[k], vals[k] = 1, x
-	}
-	new := numbers(e.fresh(name+"_mended"), dtype, dims, vals)
-	e.addConstant(new)
-	if len(over) == n {
-		return new.Name, nil
-	}
-	if e.model.Opset("") < 9 {
-		return "", fmt.Errorf("%q is computed from a shape that the cut changes, and opset %d has no Where to correct it", name, e.model.Opset(""))
-	}
-	m := onnxio.NewIntTensor(e.fresh(name+"_mended_where"), onnxio.Bool, dims, mask)
-	e.addConstant(m)
-	out := e.fresh(name + "_mended_value")
-	e.insertBefore(before, onnxio.NewNode("Where", out, []string{m.Name, new.Name, name}, []string{out}))
-	return out, nil
-}
-
-func (e *editor) insertBefore(before *onnxio.Node, n *onnxio.Node) {
-	at := slices.Index(e.model.Graph.Nodes, before)
-	e.model.Graph.InsertNode(max(at, 0), n)
-}
-
-// numbers makes a tensor of a type out of float64s.
-func numbers(name string, dtype onnxio.DataType, dims []int64, vs []float64) *onnxio.Tensor {
-	if !dtype.IsFloat() {
-		is := make([]int64, len(vs))
-		for i, v := range vs {
-			is[i] = int64(v)
-		}
-		return onnxio.NewIntTensor(name, dtype, dims, is)
-	}
-	var raw []byte
-	le := binary.LittleEndian
-	for _, v := range vs {
-		switch dtype {
-		case onnxio.Float:
-			raw = le.AppendUint32(raw, math.Float32bits(float32(v)))
-		case onnxio.Double:
-			raw = le.AppendUint64(raw, math.Float64bits(v))
-		case onnxio.Float16:
-			raw = le.AppendUint16(raw, onnxio.Float32ToFloat16(float32(v)))
-		default:
-			raw = le.AppendUint16(raw, onnxio.Float32ToBFloat16(float32(v)))
-		}
-	}
-	return onnxio.NewTensor(name, dtype, dims, raw)
 }
 
 // freeze keeps a computed number at what it was.
