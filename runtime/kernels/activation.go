@@ -12,8 +12,8 @@ const (
 	Relu                               // max(x, 0)
 	LeakyRelu                          // x < 0 ? Alpha*x : x
 	Clip                               // min(max(x, Alpha), Beta)
-	Sigmoid                            // 1 / (1 + exp(-x))
-	SiLU                               // x * sigmoid(x)
+	Sigmoid                            // 1 / (1 + exp(-x)) as LogisticSlice
+	SiLU                               // x * Sigmoid(x)
 	HardSwish                          // x * min(max(x/6 + 1/2, 0), 1)
 	HardSigmoid                        // min(max(Alpha*x + Beta, 0), 1)
 	Tanh                               // tanh(x)
@@ -39,7 +39,7 @@ func (a Activation) Apply(x []float32) {
 	case Clip:
 		ClipSlice(x, x, a.Alpha, a.Beta)
 	case Sigmoid:
-		SigmoidSlice(x, x)
+		LogisticSlice(x, x)
 	case SiLU:
 		SiLUSlice(x, x)
 	case HardSwish:

@@ -60,6 +60,11 @@ func expAVX512(dst *float32, x *float32, vectors int, alpha float32, beta float3
 //go:noescape
 func sigmoidAVX512(dst *float32, x *float32, vectors int, alpha float32, beta float32)
 
+// logisticAVX512 computes whole vectors; vectors > 0.
+//
+//go:noescape
+func logisticAVX512(dst *float32, x *float32, vectors int, alpha float32, beta float32)
+
 // siluAVX512 computes whole vectors; vectors > 0.
 //
 //go:noescape
@@ -134,6 +139,11 @@ func expAVX2(dst *float32, x *float32, vectors int, alpha float32, beta float32)
 //
 //go:noescape
 func sigmoidAVX2(dst *float32, x *float32, vectors int, alpha float32, beta float32)
+
+// logisticAVX2 computes whole vectors; vectors > 0.
+//
+//go:noescape
+func logisticAVX2(dst *float32, x *float32, vectors int, alpha float32, beta float32)
 
 // siluAVX2 computes whole vectors; vectors > 0.
 //

@@ -2,7 +2,8 @@ package kernels
 
 // Functions of one float32, over slices: dst[i] = f(x[i]) for len(dst) elements;
 // dst may be x. NaN stays NaN. The vector forms are within 2 units in the last
-// place (erf: 4) of the true value; the portable ones compute in float64.
+// place (erf: 4) of the true value; the portable ones compute in float64. The
+// logistic functions are in logistic.go.
 
 import (
 	"math"
@@ -56,17 +57,11 @@ func ExpSlice(dst, x []float32) {
 	})
 }
 
-// SigmoidSlice is 1 / (1 + e^-x).
+// SigmoidSlice is 1 / (1 + e^-x), small results as accurate as large ones.
+// LogisticSlice is the one that models run on.
 func SigmoidSlice(dst, x []float32) {
 	apply(dst, x, 0, 0, func(m *vectorMaths) unaryAssembly { return m.sigmoid }, func(v float32) float32 {
 		return float32(1 / (1 + math.Exp(-float64(v))))
-	})
-}
-
-// SiLUSlice is x / (1 + e^-x).
-func SiLUSlice(dst, x []float32) {
-	apply(dst, x, 0, 0, func(m *vectorMaths) unaryAssembly { return m.silu }, func(v float32) float32 {
-		return float32(float64(v) / (1 + math.Exp(-float64(v))))
 	})
 }
 
@@ -128,11 +123,12 @@ type (
 
 // vectorMaths is the element-wise functions of a tier.
 type vectorMaths struct {
-	lanes                               int
-	add, sub, mul, div                  binaryAssembly
-	scaleShift, clip, leaky             unaryAssembly
-	hardSigmoid, hardSwish              unaryAssembly
-	exp, sigmoid, silu, tanh, erf, mish unaryAssembly
+	lanes                         int
+	add, sub, mul, div            binaryAssembly
+	scaleShift, clip, leaky       unaryAssembly
+	hardSigmoid, hardSwish        unaryAssembly
+	exp, sigmoid, tanh, erf, mish unaryAssembly
+	logistic, silu                unaryAssembly
 
 	// Sums take blocks of two vectors of float32; see reduce.go.
 	sum     func(lanes *float64, x *float32, blocks int)

@@ -55,7 +55,7 @@ var pointwiseRules = []pointwiseRule{
 	{"Acosh", []int{9, 22}, fixed(math.Acosh)},
 	{"Atanh", []int{9, 22}, fixed(math.Atanh)},
 	{"Erf", []int{9, 13}, withLoop(math.Erf, kernels.ErfSlice)},
-	{"Sigmoid", []int{1, 6, 13}, withLoop(sigmoid, kernels.SigmoidSlice)},
+	{"Sigmoid", []int{1, 6, 13}, withLoop(sigmoid, kernels.LogisticSlice)},
 	{"Tanh", []int{1, 6, 13}, withLoop(math.Tanh, kernels.TanhSlice)},
 	{"Softplus", []int{1, 22}, withLoop(softplus, softplusLoop)},
 	{"Softsign", []int{1, 22}, withLoop(func(x float64) float64 { return x / (1 + math.Abs(x)) }, softsignLoop)},
@@ -266,7 +266,7 @@ func scaledSwish(alpha float32) pointwise {
 	} else {
 		p.loop = func(dst, x []float32) {
 			kernels.MulScalar(dst, x, alpha)
-			kernels.SigmoidSlice(dst, dst)
+			kernels.LogisticSlice(dst, dst)
 			kernels.Mul(dst, dst, x)
 		}
 	}

@@ -148,6 +148,38 @@ func TestFunctionsOfOneElementAgreeWithONNXRuntime(t *testing.T) {
 	compareWithOracle(t, cases)
 }
 
+func TestSigmoidHasTheBitsOfONNXRuntime(t *testing.T) {
+	library := openOracle(t)
+	x := make([]float32, 0, 1<<17)
+	for i := -40000; i <= 40000; i++ {
+		x = append(x, float32(i)*5.1e-4+1e-6)
+	}
+	for e := -149; e < 128; e++ {
+		x = append(x, float32(math.Ldexp(1.37, e)), -float32(math.Ldexp(1.37, e)))
+	}
+	x = append(x, 0, float32(math.Inf(1)), float32(math.Inf(-1)))
+	for _, c := range []oracleCase{
+		{op: "Sigmoid", opset: 13, in: []*value.Tensor{value.From(x, len(x))}},
+		{domain: "com.microsoft", op: "QuickGelu", opset: 1, in: []*value.Tensor{value.From(x[:80001], 80001)}},
+	} {
+		want, ran, err := c.expected(library)
+		if err != nil || !ran {
+			t.Fatal(err)
+		}
+		got, err := c.ours(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours, theirs := value.Of[float32](got[0].(*value.Tensor)), value.Of[float32](want[0])
+		for i, w := range theirs {
+			if math.Float32bits(ours[i]) != math.Float32bits(w) {
+				t.Errorf("%s of %v is %v, want %v", c.op, x[i], ours[i], w)
+				break
+			}
+		}
+	}
+}
+
 func TestCastAgreesWithONNXRuntime(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	special := value.From([]float64{0, math.Copysign(0, -1), math.Inf(1), math.Inf(-1), math.NaN(), 1.5, -1.5, 2.5, 127.9, 128, 255.4, 256, 300,

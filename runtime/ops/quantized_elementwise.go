@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/kernels"
 	"onnxprune/runtime/value"
 )
 
@@ -122,7 +123,11 @@ func combineBytes[T int8 | uint8](c *Context, w *broadcast, y, a, b *value.Tenso
 }
 
 func buildQLinearSigmoid(n *Node) (Kernel, error) {
-	return quantizedFunction(n, func(v float64) float64 { return 1 / (1 + math.Exp(-v)) })
+	return quantizedFunction(n, func(v float64) float64 {
+		x := []float32{float32(v)}
+		kernels.LogisticSlice(x, x)
+		return float64(x[0])
+	})
 }
 
 func buildQLinearLeakyRelu(n *Node) (Kernel, error) {

@@ -27,6 +27,7 @@ func writeElementwise(ctx *build.Context) {
 		m.unary("hardSwish", m.hardSwish)
 		m.unary("exp", m.expOf)
 		m.unary("sigmoid", m.sigmoid)
+		m.unary("logistic", m.logistic)
 		m.unary("silu", m.silu)
 		m.unary("tanh", m.tanh)
 		m.unary("erf", m.erf)

@@ -103,9 +103,9 @@ func (m *maths) sigmoid(x reg.VecVirtual) reg.VecVirtual {
 	return numerator
 }
 
-// silu is x * sigmoid(x).
+// silu is x * logistic(x), as the two nodes that models write it with.
 func (m *maths) silu(x reg.VecVirtual) reg.VecVirtual {
-	gate := m.sigmoid(x)
+	gate := m.logistic(m.copy(x))
 	m.ctx.VMULPS(gate, x, x)
 	return x
 }
