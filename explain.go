@@ -2,14 +2,12 @@ package onnxprune
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/graph"
-	"onnxprune/analysis/plan"
 	"onnxprune/analysis/selection"
 )
 
@@ -21,6 +19,8 @@ type Explanation struct {
 	// Trial is what would change if the first channel that can go went; nil where none can.
 	Trial *Trial   `json:"trial,omitempty"`
 	Try   []string `json:"try,omitempty"` // what to do with it
+
+	about string // the tensor that it is about, "" for none
 }
 
 // Axis is what is known of one axis of a tensor.
@@ -33,27 +33,19 @@ type Axis struct {
 	Groups   []Group  `json:"groups,omitempty"`
 }
 
-// Trial is a cut of a single channel, as an example of what a cut touches.
-type Trial struct {
-	Axis       int        `json:"axis"`
-	Index      int        `json:"index"`
-	Tensors    []Change   `json:"tensors"`
-	Operands   []Change   `json:"operands,omitempty"`
-	Attributes []Change   `json:"attributes,omitempty"`
-	Frozen     []string   `json:"frozen,omitempty"`
-	Plan       *plan.Plan `json:"-"`
-}
-
-// Change is one thing that a cut changes, before and after in words.
-type Change struct {
-	What   string `json:"what"`
-	Before string `json:"before"`
-	After  string `json:"after"`
-}
-
 // Explain looks a name up: a weight or another constant, then a node, then an output of a node, and tells what its channels
 // hang together with.
 func (n *Network) Explain(name string) (*Explanation, error) {
+	return (&explainer{n, n.roots()}).explain(name)
+}
+
+// explainer writes one explanation.
+type explainer struct {
+	*Network
+	root map[*channels.Group]*channels.Param
+}
+
+func (n *explainer) explain(name string) (*Explanation, error) {
 	if p := n.parameter(name); p != nil {
 		return n.explainParam(name, p)
 	}
@@ -94,57 +86,129 @@ func (n *Network) nearest(name string) string {
 	}
 	near := selection.Nearest(name, names, 3)
 	if len(near) == 0 {
+		names = nil
+		for _, v := range n.Graph.Values {
+			if full := v.FullName(); 2*len(full) >= len(name) { // a short name is in every long one
+				names = append(names, full)
+			}
+		}
+		near = selection.Nearest(name, names, 3)
+	}
+	if len(near) == 0 {
 		return "; see what there is with: onnxprune params MODEL --all"
 	}
 	return "; nearest are " + strings.Join(near, ", ")
 }
 
-func (n *Network) explainParam(name string, p *channels.Param) (*Explanation, error) {
-	layers := make([]string, len(p.Nodes))
-	for i, node := range p.Nodes {
-		layers[i] = node.Title()
-	}
-	e := &Explanation{Name: name, Is: fmt.Sprintf("weight %s%s of %s", n.Shapes.Of(p.Value).Elem, dims(p.Shape), strings.Join(layers, ", "))}
-	ax := n.axis(p.Axis, "output channels", p.IDs)
+func (n *explainer) explainParam(name string, p *channels.Param) (*Explanation, error) {
+	e := &Explanation{Name: name, Is: fmt.Sprintf("%s%s, the weight of %s", n.Shapes.Of(p.Value).Elem, dims(p.Shape), layers(p.Nodes)), about: p.Name}
+	ax := n.axis(p.Axis, n.outputs(p), p.IDs, p.Value)
 	if len(p.IDs) == 0 && p.Reason != nil {
 		ax.Pins = []Reason{{p.Reason.Text, int(p.Out)}}
 	}
 	e.Axes = []Axis{ax}
 	if ax.Prunable > 0 {
-		e.Try = []string{fmt.Sprintf("--params %s --ratios 0.3", p.Name)}
+		e.Try = []string{n.request(p)}
 		return e, n.trial(e, p.Axis, p.IDs)
 	}
-	if p.Reason != nil && p.Reason.Inexact {
-		e.Try = []string{"--allow-inexact lets it go; the result is then not equal to the masked original"}
+	e.Try = n.advice(p)
+	return e, nil
+}
+
+// layers names the layers that read a weight.
+func layers(nodes []*graph.Node) string {
+	const most = 3
+	var titles []string
+	for _, n := range nodes[:min(most, len(nodes))] {
+		titles = append(titles, n.Title())
+	}
+	s := strings.Join(titles, ", ")
+	switch more := len(nodes) - most; {
+	case more > 0:
+		return fmt.Sprintf("%s and %d more, which share it", s, more)
+	case len(nodes) > 1:
+		return s + ", which share it"
+	}
+	return s
+}
+
+// outputs says what the output axis of a weight is made of: channels of a convolution, features of a linear layer.
+func (n *explainer) outputs(p *channels.Param) string {
+	for _, m := range n.members(p.Value, p.Axis) {
+		if what, _, ok := strings.Cut(m.Role, " of "); ok && strings.HasPrefix(what, "output") {
+			return what
+		}
+	}
+	return "output channels"
+}
+
+// explainConstant explains a vector or another constant: axis by axis.
+func (n *explainer) explainConstant(v *graph.Value) (*Explanation, error) {
+	e := &Explanation{Name: v.FullName(), Is: fmt.Sprintf("a constant, %s%s", v.Tensor.DataType, dims(v.Tensor.Dims)), Axes: []Axis{}, about: v.FullName()}
+	var readers []*graph.Node
+	for _, u := range v.Uses {
+		if !slices.Contains(readers, u.Node) {
+			readers = append(readers, u.Node)
+		}
+	}
+	switch {
+	case len(readers) > 0:
+		e.Is += ", read by " + layers(readers)
+	case v.Output || v.Returned:
+		e.Is += ", which the model returns as it is"
+	default:
+		e.Is += ", which nothing reads"
+	}
+	if v.InBody() {
+		e.Is += fmt.Sprintf("; it lies in the body of %s, where nothing is pruned", v.Scope.Owner.Title())
+	}
+	var ids []atoms.ID
+	at := 0
+	var held *channels.Param // the layer that it follows, which can not be pruned
+	for axis, extent := range v.Tensor.Dims {
+		members := n.members(v, axis)
+		for _, m := range members {
+			a := n.axis(axis, m.Role, m.Source.Array.IDs, v)
+			e.Axes = append(e.Axes, a)
+			root := n.rootOf(m.Source.Array.IDs)
+			if a.Prunable > 0 && ids == nil {
+				ids, at = m.Source.Array.IDs, axis
+				if root != nil {
+					e.Try = []string{"it follows its layer: " + n.request(root)}
+				}
+			} else if held == nil {
+				held = root
+			}
+		}
+		if len(members) == 0 && extent > 1 {
+			e.Axes = append(e.Axes, Axis{Axis: axis, What: fmt.Sprintf("axis of %d elements", extent)})
+		}
+	}
+	if ids != nil {
+		return e, n.trial(e, at, ids)
+	}
+	if held != nil {
+		e.Try = []string{fmt.Sprintf("it follows %s, which can not be pruned: explain that name for what can be done", held.Name)}
 	}
 	return e, nil
 }
 
-// explainConstant explains a vector or another constant: axis by axis.
-func (n *Network) explainConstant(v *graph.Value) (*Explanation, error) {
-	e := &Explanation{Name: v.FullName(), Is: fmt.Sprintf("constant %s%s", v.Tensor.DataType, dims(v.Tensor.Dims)), Axes: []Axis{}}
-	root := n.roots()
-	var ids []atoms.ID
-	at := 0
-	for axis, extent := range v.Tensor.Dims {
-		for _, m := range n.members(v, axis) {
-			a := n.axis(axis, m.Role, m.Source.Array.IDs)
-			e.Axes = append(e.Axes, a)
-			if a.Prunable > 0 && ids == nil {
-				ids, at = m.Source.Array.IDs, axis
-				if g := n.Channels.GroupOf(ids[0]); g != nil && root[g] != nil {
-					e.Try = []string{fmt.Sprintf("it follows its layer: --params %s --ratios 0.3", root[g].Name)}
-				}
-			}
+// rootOf returns the weight whose output channels an axis follows, one that can be pruned before others; nil for none.
+func (n *explainer) rootOf(ids []atoms.ID) *channels.Param {
+	var out *channels.Param
+	for _, id := range ids {
+		g := n.Channels.GroupOf(id)
+		if g == nil || n.root[g] == nil {
+			continue
 		}
-		if len(n.members(v, axis)) == 0 && extent > 1 {
-			e.Axes = append(e.Axes, Axis{Axis: axis, What: fmt.Sprintf("axis of %d elements", extent)})
+		if n.Channels.Removable(n.Channels.State.Set.Find(id)) {
+			return n.root[g]
+		}
+		if out == nil {
+			out = n.root[g]
 		}
 	}
-	if ids == nil {
-		return e, nil
-	}
-	return e, n.trial(e, at, ids)
+	return out
 }
 
 // members lists the places where an axis of a constant stands in groups, one for every reading that has atoms of its own.
@@ -161,34 +225,46 @@ func (n *Network) members(v *graph.Value, axis int) []channels.Member {
 	return out
 }
 
-func (n *Network) explainNode(name string, node *graph.Node) (*Explanation, error) {
+func (n *explainer) explainNode(name string, node *graph.Node) (*Explanation, error) {
 	for _, p := range n.Channels.Params {
 		if slices.Contains(p.Nodes, node) {
-			return n.explainParam(name, p)
+			e, err := n.explainParam(name, p)
+			e.Is = fmt.Sprintf("%s, whose weight is %s, %s%s", node.Title(), p.Name, n.Shapes.Of(p.Value).Elem, dims(p.Shape))
+			if len(p.Nodes) > 1 {
+				e.Is += fmt.Sprintf("; %d layers share it", len(p.Nodes))
+			}
+			return e, err
 		}
 	}
 	if v := node.Output(0); v != nil {
 		e, err := n.explainValue(v)
 		if e != nil {
-			e.Name, e.Is = name, node.Title()+", which makes "+e.Is
+			e.Name, e.Is = name, node.Title()+", which makes "+strings.Replace(e.Is, ", made by "+node.Title(), "", 1)
 		}
 		return e, err
 	}
-	return &Explanation{Name: name, Is: node.Title(), Axes: []Axis{}}, nil
+	return &Explanation{Name: name, Is: node.Title() + ", which makes nothing that is read", Axes: []Axis{}}, nil
 }
 
-func (n *Network) explainValue(v *graph.Value) (*Explanation, error) {
+func (n *explainer) explainValue(v *graph.Value) (*Explanation, error) {
 	e := &Explanation{Name: v.FullName(), Is: fmt.Sprintf("the value %q, %v", v.FullName(), n.Shapes.Of(v)), Axes: []Axis{}}
-	if v.Producer != nil {
+	switch {
+	case v.Producer != nil:
 		e.Is += ", made by " + v.Producer.Title()
+	case v.Input && !v.InBody():
+		e.Is += ", an input of the model"
+	}
+	if v.Output && !v.InBody() {
+		e.Is += ", an output of the model"
 	}
 	if v.InBody() {
 		e.Is += fmt.Sprintf("; it lies in the body of %s, where nothing is pruned", v.Scope.Owner.Title())
 	}
 	var ids []atoms.ID
 	at := 0
+	var held *channels.Param // whose channels they are, where none can go
 	for k, label := range n.Channels.State.Labels[v.ID] {
-		what := fmt.Sprintf("axis %d of %q", k, v.FullName())
+		const what = "channels"
 		if label.Fixed() {
 			a := Axis{Axis: k, What: what}
 			if label.Why != nil {
@@ -197,22 +273,41 @@ func (n *Network) explainValue(v *graph.Value) (*Explanation, error) {
 			e.Axes = append(e.Axes, a)
 			continue
 		}
-		a := n.axis(k, what, label.IDs)
+		a := n.axis(k, what, label.IDs, v)
 		e.Axes = append(e.Axes, a)
 		if a.Prunable > 0 && ids == nil {
 			ids, at = label.IDs, k
+		} else if held == nil {
+			held = n.rootOf(label.IDs)
 		}
 	}
 	if ids == nil {
+		if held != nil {
+			e.Try = []string{fmt.Sprintf("its channels are those of %s, which can not be pruned: explain that name for what can be done", held.Name)}
+		}
 		return e, nil
+	}
+	if root := n.rootOf(ids); root != nil {
+		e.Try = []string{"its channels are those of a layer: " + n.request(root)}
 	}
 	return e, n.trial(e, at, ids)
 }
 
-// axis describes the channels of an axis: how many can go, what holds the others, and their groups.
-func (n *Network) axis(k int, what string, ids []atoms.ID) Axis {
+// near orders the members of a group: the root, then what is explained, then the others.
+func near(m Member, v *graph.Value, root string) int {
+	switch m.Tensor {
+	case root:
+		return 2
+	case v.FullName():
+		return 1
+	}
+	return 0
+}
+
+// axis describes the channels of an axis of v: how many can go, what holds the others, and their groups, with v next to the root.
+func (n *explainer) axis(k int, what string, ids []atoms.ID, v *graph.Value) Axis {
 	a := Axis{Axis: k, What: what, Channels: len(ids)}
-	root, why := n.roots(), map[string]int{}
+	why := map[string]int{}
 	for _, id := range ids {
 		c := n.Channels.State.Set.Find(id)
 		g := n.Channels.GroupOf(id)
@@ -225,7 +320,9 @@ func (n *Network) axis(k int, what string, ids []atoms.ID) Axis {
 			why[g.Reason.Text]++
 		}
 		if g != nil && !slices.ContainsFunc(a.Groups, func(o Group) bool { return o.ID == g.ID }) {
-			a.Groups = append(a.Groups, group(g, root[g]))
+			e := group(g, n.root[g])
+			slices.SortStableFunc(e.Members, func(a, b Member) int { return near(b, v, e.Root) - near(a, v, e.Root) })
+			a.Groups = append(a.Groups, e)
 		}
 	}
 	for text, count := range why {
@@ -233,92 +330,4 @@ func (n *Network) axis(k int, what string, ids []atoms.ID) Axis {
 	}
 	byCount(a.Pins)
 	return a
-}
-
-// trial plans the cut of a single channel, the first that can go.
-func (n *Network) trial(e *Explanation, axis int, ids []atoms.ID) error {
-	for i, id := range ids {
-		c := n.Channels.State.Set.Find(id)
-		if !n.Channels.Removable(c) {
-			continue
-		}
-		p, err := plan.Build(n.Channels, map[atoms.ID]bool{c: true})
-		if err != nil {
-			continue // it is the only channel of an axis: the next one may not be
-		}
-		e.Trial = n.describe(p)
-		e.Trial.Axis, e.Trial.Index = axis, i
-		return nil
-	}
-	return nil
-}
-
-// describe puts a plan into words.
-func (n *Network) describe(p *plan.Plan) *Trial {
-	t := &Trial{Tensors: []Change{}, Plan: p}
-	for _, c := range tensorCuts(p) {
-		what := c.Name
-		if c.Copy {
-			what += " (a copy of it)"
-		}
-		t.Tensors = append(t.Tensors, Change{what, dims(c.Before), dims(c.After)})
-	}
-	for _, o := range p.Operands {
-		c := Change{What: fmt.Sprintf("input %d of %q", o.Input, o.Node), Before: n.content(o.Use), After: dims(o.Whole)}
-		if o.Whole == nil {
-			c.After = c.Before
-			for _, k := range slices.Sorted(maps.Keys(o.Elements)) {
-				c.After += fmt.Sprintf(", element %d becomes %d", k, o.Elements[k])
-			}
-		}
-		t.Operands = append(t.Operands, c)
-	}
-	for _, a := range p.Attributes {
-		c := Change{What: fmt.Sprintf("attribute %s of %q", a.Name, a.Node), After: dims(a.Ints)}
-		switch {
-		case a.Remove:
-			c.After = "removed"
-		case a.Int != nil:
-			c.After = fmt.Sprint(*a.Int)
-		}
-		if node := n.node(a.Node); node != nil {
-			if is, ok := node.Ints(a.Name); ok {
-				c.Before = dims(is)
-			} else if a.Int != nil {
-				c.Before = fmt.Sprint(node.Int(a.Name, 0))
-			}
-		}
-		t.Attributes = append(t.Attributes, c)
-	}
-	for _, f := range p.Freezes {
-		t.Frozen = append(t.Frozen, f.Value)
-	}
-	return t
-}
-
-func (n *Network) node(path string) *graph.Node {
-	for _, node := range n.Graph.Nodes {
-		if node.Path == path {
-			return node
-		}
-	}
-	return nil
-}
-
-// content writes what is known of a small operand, "" for nothing.
-func (n *Network) content(u plan.Use) string {
-	node := n.node(u.Node)
-	if node == nil || node.Input(u.Input) == nil {
-		return ""
-	}
-	return dims(n.Shapes.Of(node.Input(u.Input)).Nums)
-}
-
-// dims writes a list as shapes are written: [512,1024,1,1].
-func dims[T any](list []T) string {
-	s := make([]string, len(list))
-	for i, d := range list {
-		s[i] = fmt.Sprint(d)
-	}
-	return "[" + strings.Join(s, ",") + "]"
 }

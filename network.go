@@ -3,6 +3,7 @@ package onnxprune
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/cost"
@@ -32,6 +33,8 @@ type Network struct {
 	Channels *channels.Analysis
 
 	options Options
+	inexact func() *channels.Analysis // what it would be with AllowInexact, worked out once
+	sized   func() (*channels.Analysis, string)
 }
 
 // Open reads a model file and analyses it. Close it when done; models that Apply returned share its weights.
@@ -55,7 +58,9 @@ func Analyze(m *onnxio.Model, opt Options) (*Network, error) {
 		return nil, err
 	}
 	a := channels.Analyze(g, s, channels.Options{AllowInexact: opt.AllowInexact})
-	return &Network{Model: m, Graph: g, Shapes: s, Channels: a, options: opt}, nil
+	n := &Network{Model: m, Graph: g, Shapes: s, Channels: a, options: opt}
+	n.inexact, n.sized = sync.OnceValue(n.inexactly), sync.OnceValues(n.atSomeSize)
+	return n, nil
 }
 
 // infer links a model's graph and infers its shapes.

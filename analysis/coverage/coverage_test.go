@@ -93,14 +93,14 @@ func TestInexactChannelsCountWhenTheyAreAskedFor(t *testing.T) {
 
 func TestKindsLeaveNamesAndShapesOut(t *testing.T) {
 	for text, want := range map[string]string{
-		`it is an axis of the model's output "y"`:                                                         "it is an axis of the model's output",
-		`captured by If "choice \"of\" two"`:                                                              "captured by If",
-		`Softmax "/model/Softmax" runs over it`:                                                           "Softmax runs over it",
-		`Reshape "r" mixes it with other axes: from float32[1,6,4] to float32[1,24]`:                      "Reshape mixes it with other axes",
-		`it is fixed by the model's input "x"; it meets that in an element-wise operation in Add "Add_1"`: "it is fixed by the model's input",
-		`DeformConv "d" is a barrier: its weight has the shape float32[8,4,3,3] for 3 groups`:             "DeformConv is a barrier: its weight has the shape for n groups",
-		`it is the fixed part of an axis that Reshape "r" splits into [2 58]`:                             "it is the fixed part of an axis that Reshape splits into",
-		`the weight of com.microsoft.MatMulNBits "m" is packed in blocks along it`:                        "the weight of com.microsoft.MatMulNBits is packed in blocks along it",
+		`it is an axis of the model's output "y"`:                                                                     "it is an axis of the model's output",
+		`captured by If "choice \"of\" two"`:                                                                          "captured by If",
+		`Softmax "/model/Softmax" runs over it`:                                                                       "Softmax runs over it",
+		`Reshape "r" mixes it with other axes: from float32[1,6,4] to float32[1,24]`:                                  "Reshape mixes it with other axes",
+		`it is fixed by the model's input "x"; it meets that in an element-wise operation in Add "Add_1"`:             "it is fixed by the model's input",
+		`channels can not be followed through DeformConv "d": its weight has the shape float32[8,4,3,3] for 3 groups`: "channels can not be followed through DeformConv: its weight has the shape for n groups",
+		`it is the fixed part of an axis that Reshape "r" splits into [2 58]`:                                         "it is the fixed part of an axis that Reshape splits into",
+		`the weight of com.microsoft.MatMulNBits "m" is packed in blocks along it`:                                    "the weight of com.microsoft.MatMulNBits is packed in blocks along it",
 	} {
 		if got := kind(text); got != want {
 			t.Errorf("%s\nbecomes %q\nwant    %q", text, got, want)

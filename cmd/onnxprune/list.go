@@ -113,7 +113,7 @@ func groups(c *cli.Context, t *terminal) error {
 			free++
 		}
 		if g.Prunable || all {
-			t.group(g)
+			t.group(g, len(g.Members))
 		} else if g.Root != "" {
 			if count[g.Reason]++; count[g.Reason] == 1 {
 				pinned = append(pinned, g.Reason)
@@ -132,9 +132,9 @@ func groups(c *cli.Context, t *terminal) error {
 	return nil
 }
 
-// group prints one group: the root, and what goes with it.
-func (t *terminal) group(g onnxprune.Group) {
-	head := fmt.Sprintf("Group %d: %d channels", g.ID, g.Channels)
+// group prints one group: the root, and what goes with it, the first members of it.
+func (t *terminal) group(g onnxprune.Group, members int) {
+	head := fmt.Sprintf("Group %d: %s", g.ID, plural(g.Channels, "channel"))
 	switch {
 	case g.Inexact:
 		head += ", prunable but not exact"
@@ -142,12 +142,23 @@ func (t *terminal) group(g onnxprune.Group) {
 		head += ", not prunable: " + g.Reason
 	}
 	t.printf("\n%s\n", t.paint(head, text.Bold))
-	for i, m := range g.Members {
-		mark := "=> "
-		if i == 0 && m.Tensor == g.Root {
+	if len(g.Members) == 0 {
+		t.printf("       its tensors are computed by nodes of the model; none is stored\n")
+	}
+	lines := readings(g.Members)
+	for i, r := range lines {
+		if i == members {
+			t.printf("       and %s: onnxprune groups MODEL --all lists them\n", plural(len(lines)-i, "more member"))
+			break
+		}
+		mark, more := "=> ", ""
+		if i == 0 && r.Tensor == g.Root {
 			mark = ""
 		}
-		t.printf("  %4s %s%s: %s, axis %d, %d of %d\n", fmt.Sprintf("[%d]", i), mark, m.Role, m.Tensor, m.Axis, m.Slices, m.Of)
+		if r.more > 0 {
+			more = fmt.Sprintf(" and %d more", r.more)
+		}
+		t.printf("  %4s %s%s%s: %s, axis %d, %d of %d\n", fmt.Sprintf("[%d]", i), mark, r.Role, more, r.Tensor, r.Axis, r.Slices, r.Of)
 	}
 	const most = 6
 	for i, n := range g.Through {
@@ -157,4 +168,31 @@ func (t *terminal) group(g onnxprune.Group) {
 		}
 		t.printf("       through %s\n", n)
 	}
+}
+
+// reading is a member of a group, with the number of further nodes that read the same axis of the same tensor.
+type reading struct {
+	onnxprune.Member
+	more int
+}
+
+// readings joins what several nodes read of one tensor: weights that are shared, vectors that an exporter merged.
+func readings(members []onnxprune.Member) []reading {
+	type axis struct {
+		tensor string
+		axis   int
+		slices int
+	}
+	var out []reading
+	at := map[axis]int{}
+	for _, m := range members {
+		k := axis{m.Tensor, m.Axis, m.Slices}
+		if i, ok := at[k]; ok {
+			out[i].more++
+			continue
+		}
+		at[k] = len(out)
+		out = append(out, reading{Member: m})
+	}
+	return out
 }

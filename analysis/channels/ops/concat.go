@@ -90,7 +90,7 @@ func (c *Context) append(ins []int, at int) atoms.Axis {
 // pinned returns n atoms that can not go.
 func (c *Context) pinned(n int, why *atoms.Reason) atoms.Axis {
 	if why == nil {
-		why = c.Reason("it belongs to a value without removable channels")
+		why = c.Reason("%s puts it beside something of which nothing can be removed", c.Node.Title())
 	}
 	a := c.Set.New(n)
 	c.Set.PinArray(a, why)

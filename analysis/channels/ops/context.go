@@ -228,7 +228,7 @@ func (c *Context) pinBy(a, b atoms.Axis, what string) {
 		c.Set.PinArray(a.Array, &r)
 		return
 	}
-	c.Pin(a, "it meets an axis without removable channels, %s in %s", what, c.Node.Title())
+	c.Pin(a, "it meets, %s in %s, an axis of which nothing can be removed", what, c.Node.Title())
 }
 
 // Free returns an axis of n channels that anything can be cut from: content that is the same at every index.
@@ -293,7 +293,7 @@ func (c *Context) Finish() *atoms.Reason {
 	}
 	var why *atoms.Reason
 	if c.fail != "" {
-		why = c.Reason("%s is a barrier: %s", c.Node.Title(), c.fail)
+		why = c.Reason("channels can not be followed through %s: %s", c.Node.Title(), c.fail)
 		for i := range c.Node.Inputs {
 			for _, a := range c.In(i) {
 				if !a.Fixed() {
