@@ -69,22 +69,22 @@ DATA constants<>+240(SB)/4, $0x3e2aaaab
 DATA constants<>+244(SB)/4, $0x3e2aaaab
 DATA constants<>+248(SB)/4, $0x3e2aaaab
 DATA constants<>+252(SB)/4, $0x3e2aaaab
-DATA constants<>+256(SB)/4, $0xc2d20000
-DATA constants<>+260(SB)/4, $0xc2d20000
-DATA constants<>+264(SB)/4, $0xc2d20000
-DATA constants<>+268(SB)/4, $0xc2d20000
-DATA constants<>+272(SB)/4, $0xc2d20000
-DATA constants<>+276(SB)/4, $0xc2d20000
-DATA constants<>+280(SB)/4, $0xc2d20000
-DATA constants<>+284(SB)/4, $0xc2d20000
-DATA constants<>+288(SB)/4, $0xc2d20000
-DATA constants<>+292(SB)/4, $0xc2d20000
-DATA constants<>+296(SB)/4, $0xc2d20000
-DATA constants<>+300(SB)/4, $0xc2d20000
-DATA constants<>+304(SB)/4, $0xc2d20000
-DATA constants<>+308(SB)/4, $0xc2d20000
-DATA constants<>+312(SB)/4, $0xc2d20000
-DATA constants<>+316(SB)/4, $0xc2d20000
+DATA constants<>+256(SB)/4, $0xc2cff1b5
+DATA constants<>+260(SB)/4, $0xc2cff1b5
+DATA constants<>+264(SB)/4, $0xc2cff1b5
+DATA constants<>+268(SB)/4, $0xc2cff1b5
+DATA constants<>+272(SB)/4, $0xc2cff1b5
+DATA constants<>+276(SB)/4, $0xc2cff1b5
+DATA constants<>+280(SB)/4, $0xc2cff1b5
+DATA constants<>+284(SB)/4, $0xc2cff1b5
+DATA constants<>+288(SB)/4, $0xc2cff1b5
+DATA constants<>+292(SB)/4, $0xc2cff1b5
+DATA constants<>+296(SB)/4, $0xc2cff1b5
+DATA constants<>+300(SB)/4, $0xc2cff1b5
+DATA constants<>+304(SB)/4, $0xc2cff1b5
+DATA constants<>+308(SB)/4, $0xc2cff1b5
+DATA constants<>+312(SB)/4, $0xc2cff1b5
+DATA constants<>+316(SB)/4, $0xc2cff1b5
 DATA constants<>+320(SB)/4, $0x42b40000
 DATA constants<>+324(SB)/4, $0x42b40000
 DATA constants<>+328(SB)/4, $0x42b40000
@@ -117,743 +117,759 @@ DATA constants<>+432(SB)/4, $0x3fb8aa3b
 DATA constants<>+436(SB)/4, $0x3fb8aa3b
 DATA constants<>+440(SB)/4, $0x3fb8aa3b
 DATA constants<>+444(SB)/4, $0x3fb8aa3b
-DATA constants<>+448(SB)/4, $0x3f318000
-DATA constants<>+452(SB)/4, $0x3f318000
-DATA constants<>+456(SB)/4, $0x3f318000
-DATA constants<>+460(SB)/4, $0x3f318000
-DATA constants<>+464(SB)/4, $0x3f318000
-DATA constants<>+468(SB)/4, $0x3f318000
-DATA constants<>+472(SB)/4, $0x3f318000
-DATA constants<>+476(SB)/4, $0x3f318000
-DATA constants<>+480(SB)/4, $0x3f318000
-DATA constants<>+484(SB)/4, $0x3f318000
-DATA constants<>+488(SB)/4, $0x3f318000
-DATA constants<>+492(SB)/4, $0x3f318000
-DATA constants<>+496(SB)/4, $0x3f318000
-DATA constants<>+500(SB)/4, $0x3f318000
-DATA constants<>+504(SB)/4, $0x3f318000
-DATA constants<>+508(SB)/4, $0x3f318000
-DATA constants<>+512(SB)/4, $0xb95e8083
-DATA constants<>+516(SB)/4, $0xb95e8083
-DATA constants<>+520(SB)/4, $0xb95e8083
-DATA constants<>+524(SB)/4, $0xb95e8083
-DATA constants<>+528(SB)/4, $0xb95e8083
-DATA constants<>+532(SB)/4, $0xb95e8083
-DATA constants<>+536(SB)/4, $0xb95e8083
-DATA constants<>+540(SB)/4, $0xb95e8083
-DATA constants<>+544(SB)/4, $0xb95e8083
-DATA constants<>+548(SB)/4, $0xb95e8083
-DATA constants<>+552(SB)/4, $0xb95e8083
-DATA constants<>+556(SB)/4, $0xb95e8083
-DATA constants<>+560(SB)/4, $0xb95e8083
-DATA constants<>+564(SB)/4, $0xb95e8083
-DATA constants<>+568(SB)/4, $0xb95e8083
-DATA constants<>+572(SB)/4, $0xb95e8083
-DATA constants<>+576(SB)/4, $0x39506967
-DATA constants<>+580(SB)/4, $0x39506967
-DATA constants<>+584(SB)/4, $0x39506967
-DATA constants<>+588(SB)/4, $0x39506967
-DATA constants<>+592(SB)/4, $0x39506967
-DATA constants<>+596(SB)/4, $0x39506967
-DATA constants<>+600(SB)/4, $0x39506967
-DATA constants<>+604(SB)/4, $0x39506967
-DATA constants<>+608(SB)/4, $0x39506967
-DATA constants<>+612(SB)/4, $0x39506967
-DATA constants<>+616(SB)/4, $0x39506967
-DATA constants<>+620(SB)/4, $0x39506967
-DATA constants<>+624(SB)/4, $0x39506967
-DATA constants<>+628(SB)/4, $0x39506967
-DATA constants<>+632(SB)/4, $0x39506967
-DATA constants<>+636(SB)/4, $0x39506967
-DATA constants<>+640(SB)/4, $0x3ab743ce
-DATA constants<>+644(SB)/4, $0x3ab743ce
-DATA constants<>+648(SB)/4, $0x3ab743ce
-DATA constants<>+652(SB)/4, $0x3ab743ce
-DATA constants<>+656(SB)/4, $0x3ab743ce
-DATA constants<>+660(SB)/4, $0x3ab743ce
-DATA constants<>+664(SB)/4, $0x3ab743ce
-DATA constants<>+668(SB)/4, $0x3ab743ce
-DATA constants<>+672(SB)/4, $0x3ab743ce
-DATA constants<>+676(SB)/4, $0x3ab743ce
-DATA constants<>+680(SB)/4, $0x3ab743ce
-DATA constants<>+684(SB)/4, $0x3ab743ce
-DATA constants<>+688(SB)/4, $0x3ab743ce
-DATA constants<>+692(SB)/4, $0x3ab743ce
-DATA constants<>+696(SB)/4, $0x3ab743ce
-DATA constants<>+700(SB)/4, $0x3ab743ce
-DATA constants<>+704(SB)/4, $0x3c088908
-DATA constants<>+708(SB)/4, $0x3c088908
-DATA constants<>+712(SB)/4, $0x3c088908
-DATA constants<>+716(SB)/4, $0x3c088908
-DATA constants<>+720(SB)/4, $0x3c088908
-DATA constants<>+724(SB)/4, $0x3c088908
-DATA constants<>+728(SB)/4, $0x3c088908
-DATA constants<>+732(SB)/4, $0x3c088908
-DATA constants<>+736(SB)/4, $0x3c088908
-DATA constants<>+740(SB)/4, $0x3c088908
-DATA constants<>+744(SB)/4, $0x3c088908
-DATA constants<>+748(SB)/4, $0x3c088908
-DATA constants<>+752(SB)/4, $0x3c088908
-DATA constants<>+756(SB)/4, $0x3c088908
-DATA constants<>+760(SB)/4, $0x3c088908
-DATA constants<>+764(SB)/4, $0x3c088908
-DATA constants<>+768(SB)/4, $0x3d2aa9c1
-DATA constants<>+772(SB)/4, $0x3d2aa9c1
-DATA constants<>+776(SB)/4, $0x3d2aa9c1
-DATA constants<>+780(SB)/4, $0x3d2aa9c1
-DATA constants<>+784(SB)/4, $0x3d2aa9c1
-DATA constants<>+788(SB)/4, $0x3d2aa9c1
-DATA constants<>+792(SB)/4, $0x3d2aa9c1
-DATA constants<>+796(SB)/4, $0x3d2aa9c1
-DATA constants<>+800(SB)/4, $0x3d2aa9c1
-DATA constants<>+804(SB)/4, $0x3d2aa9c1
-DATA constants<>+808(SB)/4, $0x3d2aa9c1
-DATA constants<>+812(SB)/4, $0x3d2aa9c1
-DATA constants<>+816(SB)/4, $0x3d2aa9c1
-DATA constants<>+820(SB)/4, $0x3d2aa9c1
-DATA constants<>+824(SB)/4, $0x3d2aa9c1
-DATA constants<>+828(SB)/4, $0x3d2aa9c1
-DATA constants<>+832(SB)/4, $0x3e2aaaaa
-DATA constants<>+836(SB)/4, $0x3e2aaaaa
-DATA constants<>+840(SB)/4, $0x3e2aaaaa
-DATA constants<>+844(SB)/4, $0x3e2aaaaa
-DATA constants<>+848(SB)/4, $0x3e2aaaaa
-DATA constants<>+852(SB)/4, $0x3e2aaaaa
-DATA constants<>+856(SB)/4, $0x3e2aaaaa
-DATA constants<>+860(SB)/4, $0x3e2aaaaa
-DATA constants<>+864(SB)/4, $0x3e2aaaaa
-DATA constants<>+868(SB)/4, $0x3e2aaaaa
-DATA constants<>+872(SB)/4, $0x3e2aaaaa
-DATA constants<>+876(SB)/4, $0x3e2aaaaa
-DATA constants<>+880(SB)/4, $0x3e2aaaaa
-DATA constants<>+884(SB)/4, $0x3e2aaaaa
-DATA constants<>+888(SB)/4, $0x3e2aaaaa
-DATA constants<>+892(SB)/4, $0x3e2aaaaa
-DATA constants<>+896(SB)/4, $0x80000000
-DATA constants<>+900(SB)/4, $0x80000000
-DATA constants<>+904(SB)/4, $0x80000000
-DATA constants<>+908(SB)/4, $0x80000000
-DATA constants<>+912(SB)/4, $0x80000000
-DATA constants<>+916(SB)/4, $0x80000000
-DATA constants<>+920(SB)/4, $0x80000000
-DATA constants<>+924(SB)/4, $0x80000000
-DATA constants<>+928(SB)/4, $0x80000000
-DATA constants<>+932(SB)/4, $0x80000000
-DATA constants<>+936(SB)/4, $0x80000000
-DATA constants<>+940(SB)/4, $0x80000000
-DATA constants<>+944(SB)/4, $0x80000000
-DATA constants<>+948(SB)/4, $0x80000000
-DATA constants<>+952(SB)/4, $0x80000000
-DATA constants<>+956(SB)/4, $0x80000000
-DATA constants<>+960(SB)/4, $0xc1900000
-DATA constants<>+964(SB)/4, $0xc1900000
-DATA constants<>+968(SB)/4, $0xc1900000
-DATA constants<>+972(SB)/4, $0xc1900000
-DATA constants<>+976(SB)/4, $0xc1900000
-DATA constants<>+980(SB)/4, $0xc1900000
-DATA constants<>+984(SB)/4, $0xc1900000
-DATA constants<>+988(SB)/4, $0xc1900000
-DATA constants<>+992(SB)/4, $0xc1900000
-DATA constants<>+996(SB)/4, $0xc1900000
-DATA constants<>+1000(SB)/4, $0xc1900000
-DATA constants<>+1004(SB)/4, $0xc1900000
-DATA constants<>+1008(SB)/4, $0xc1900000
-DATA constants<>+1012(SB)/4, $0xc1900000
-DATA constants<>+1016(SB)/4, $0xc1900000
-DATA constants<>+1020(SB)/4, $0xc1900000
-DATA constants<>+1024(SB)/4, $0x41900000
-DATA constants<>+1028(SB)/4, $0x41900000
-DATA constants<>+1032(SB)/4, $0x41900000
-DATA constants<>+1036(SB)/4, $0x41900000
-DATA constants<>+1040(SB)/4, $0x41900000
-DATA constants<>+1044(SB)/4, $0x41900000
-DATA constants<>+1048(SB)/4, $0x41900000
-DATA constants<>+1052(SB)/4, $0x41900000
-DATA constants<>+1056(SB)/4, $0x41900000
-DATA constants<>+1060(SB)/4, $0x41900000
-DATA constants<>+1064(SB)/4, $0x41900000
-DATA constants<>+1068(SB)/4, $0x41900000
-DATA constants<>+1072(SB)/4, $0x41900000
-DATA constants<>+1076(SB)/4, $0x41900000
-DATA constants<>+1080(SB)/4, $0x41900000
-DATA constants<>+1084(SB)/4, $0x41900000
-DATA constants<>+1088(SB)/4, $0x2e403551
-DATA constants<>+1092(SB)/4, $0x2e403551
-DATA constants<>+1096(SB)/4, $0x2e403551
-DATA constants<>+1100(SB)/4, $0x2e403551
-DATA constants<>+1104(SB)/4, $0x2e403551
-DATA constants<>+1108(SB)/4, $0x2e403551
-DATA constants<>+1112(SB)/4, $0x2e403551
-DATA constants<>+1116(SB)/4, $0x2e403551
-DATA constants<>+1120(SB)/4, $0x2e403551
-DATA constants<>+1124(SB)/4, $0x2e403551
-DATA constants<>+1128(SB)/4, $0x2e403551
-DATA constants<>+1132(SB)/4, $0x2e403551
-DATA constants<>+1136(SB)/4, $0x2e403551
-DATA constants<>+1140(SB)/4, $0x2e403551
-DATA constants<>+1144(SB)/4, $0x2e403551
-DATA constants<>+1148(SB)/4, $0x2e403551
-DATA constants<>+1152(SB)/4, $0x33f84ecb
-DATA constants<>+1156(SB)/4, $0x33f84ecb
-DATA constants<>+1160(SB)/4, $0x33f84ecb
-DATA constants<>+1164(SB)/4, $0x33f84ecb
-DATA constants<>+1168(SB)/4, $0x33f84ecb
-DATA constants<>+1172(SB)/4, $0x33f84ecb
-DATA constants<>+1176(SB)/4, $0x33f84ecb
-DATA constants<>+1180(SB)/4, $0x33f84ecb
-DATA constants<>+1184(SB)/4, $0x33f84ecb
-DATA constants<>+1188(SB)/4, $0x33f84ecb
-DATA constants<>+1192(SB)/4, $0x33f84ecb
-DATA constants<>+1196(SB)/4, $0x33f84ecb
-DATA constants<>+1200(SB)/4, $0x33f84ecb
-DATA constants<>+1204(SB)/4, $0x33f84ecb
-DATA constants<>+1208(SB)/4, $0x33f84ecb
-DATA constants<>+1212(SB)/4, $0x33f84ecb
-DATA constants<>+1216(SB)/4, $0x387f413b
-DATA constants<>+1220(SB)/4, $0x387f413b
-DATA constants<>+1224(SB)/4, $0x387f413b
-DATA constants<>+1228(SB)/4, $0x387f413b
-DATA constants<>+1232(SB)/4, $0x387f413b
-DATA constants<>+1236(SB)/4, $0x387f413b
-DATA constants<>+1240(SB)/4, $0x387f413b
-DATA constants<>+1244(SB)/4, $0x387f413b
-DATA constants<>+1248(SB)/4, $0x387f413b
-DATA constants<>+1252(SB)/4, $0x387f413b
-DATA constants<>+1256(SB)/4, $0x387f413b
-DATA constants<>+1260(SB)/4, $0x387f413b
-DATA constants<>+1264(SB)/4, $0x387f413b
-DATA constants<>+1268(SB)/4, $0x387f413b
-DATA constants<>+1272(SB)/4, $0x387f413b
-DATA constants<>+1276(SB)/4, $0x387f413b
-DATA constants<>+1280(SB)/4, $0x3c0b7d58
-DATA constants<>+1284(SB)/4, $0x3c0b7d58
-DATA constants<>+1288(SB)/4, $0x3c0b7d58
-DATA constants<>+1292(SB)/4, $0x3c0b7d58
-DATA constants<>+1296(SB)/4, $0x3c0b7d58
-DATA constants<>+1300(SB)/4, $0x3c0b7d58
-DATA constants<>+1304(SB)/4, $0x3c0b7d58
-DATA constants<>+1308(SB)/4, $0x3c0b7d58
-DATA constants<>+1312(SB)/4, $0x3c0b7d58
-DATA constants<>+1316(SB)/4, $0x3c0b7d58
-DATA constants<>+1320(SB)/4, $0x3c0b7d58
-DATA constants<>+1324(SB)/4, $0x3c0b7d58
-DATA constants<>+1328(SB)/4, $0x3c0b7d58
-DATA constants<>+1332(SB)/4, $0x3c0b7d58
-DATA constants<>+1336(SB)/4, $0x3c0b7d58
-DATA constants<>+1340(SB)/4, $0x3c0b7d58
-DATA constants<>+1344(SB)/4, $0x3e7e3f32
-DATA constants<>+1348(SB)/4, $0x3e7e3f32
-DATA constants<>+1352(SB)/4, $0x3e7e3f32
-DATA constants<>+1356(SB)/4, $0x3e7e3f32
-DATA constants<>+1360(SB)/4, $0x3e7e3f32
-DATA constants<>+1364(SB)/4, $0x3e7e3f32
-DATA constants<>+1368(SB)/4, $0x3e7e3f32
-DATA constants<>+1372(SB)/4, $0x3e7e3f32
-DATA constants<>+1376(SB)/4, $0x3e7e3f32
-DATA constants<>+1380(SB)/4, $0x3e7e3f32
-DATA constants<>+1384(SB)/4, $0x3e7e3f32
-DATA constants<>+1388(SB)/4, $0x3e7e3f32
-DATA constants<>+1392(SB)/4, $0x3e7e3f32
-DATA constants<>+1396(SB)/4, $0x3e7e3f32
-DATA constants<>+1400(SB)/4, $0x3e7e3f32
-DATA constants<>+1404(SB)/4, $0x3e7e3f32
-DATA constants<>+1408(SB)/4, $0x2b2bc4f5
-DATA constants<>+1412(SB)/4, $0x2b2bc4f5
-DATA constants<>+1416(SB)/4, $0x2b2bc4f5
-DATA constants<>+1420(SB)/4, $0x2b2bc4f5
-DATA constants<>+1424(SB)/4, $0x2b2bc4f5
-DATA constants<>+1428(SB)/4, $0x2b2bc4f5
-DATA constants<>+1432(SB)/4, $0x2b2bc4f5
-DATA constants<>+1436(SB)/4, $0x2b2bc4f5
-DATA constants<>+1440(SB)/4, $0x2b2bc4f5
-DATA constants<>+1444(SB)/4, $0x2b2bc4f5
-DATA constants<>+1448(SB)/4, $0x2b2bc4f5
-DATA constants<>+1452(SB)/4, $0x2b2bc4f5
-DATA constants<>+1456(SB)/4, $0x2b2bc4f5
-DATA constants<>+1460(SB)/4, $0x2b2bc4f5
-DATA constants<>+1464(SB)/4, $0x2b2bc4f5
-DATA constants<>+1468(SB)/4, $0x2b2bc4f5
-DATA constants<>+1472(SB)/4, $0x31c5f27b
-DATA constants<>+1476(SB)/4, $0x31c5f27b
-DATA constants<>+1480(SB)/4, $0x31c5f27b
-DATA constants<>+1484(SB)/4, $0x31c5f27b
-DATA constants<>+1488(SB)/4, $0x31c5f27b
-DATA constants<>+1492(SB)/4, $0x31c5f27b
-DATA constants<>+1496(SB)/4, $0x31c5f27b
-DATA constants<>+1500(SB)/4, $0x31c5f27b
-DATA constants<>+1504(SB)/4, $0x31c5f27b
-DATA constants<>+1508(SB)/4, $0x31c5f27b
-DATA constants<>+1512(SB)/4, $0x31c5f27b
-DATA constants<>+1516(SB)/4, $0x31c5f27b
-DATA constants<>+1520(SB)/4, $0x31c5f27b
-DATA constants<>+1524(SB)/4, $0x31c5f27b
-DATA constants<>+1528(SB)/4, $0x31c5f27b
-DATA constants<>+1532(SB)/4, $0x31c5f27b
-DATA constants<>+1536(SB)/4, $0x36d317dd
-DATA constants<>+1540(SB)/4, $0x36d317dd
-DATA constants<>+1544(SB)/4, $0x36d317dd
-DATA constants<>+1548(SB)/4, $0x36d317dd
-DATA constants<>+1552(SB)/4, $0x36d317dd
-DATA constants<>+1556(SB)/4, $0x36d317dd
-DATA constants<>+1560(SB)/4, $0x36d317dd
-DATA constants<>+1564(SB)/4, $0x36d317dd
-DATA constants<>+1568(SB)/4, $0x36d317dd
-DATA constants<>+1572(SB)/4, $0x36d317dd
-DATA constants<>+1576(SB)/4, $0x36d317dd
-DATA constants<>+1580(SB)/4, $0x36d317dd
-DATA constants<>+1584(SB)/4, $0x36d317dd
-DATA constants<>+1588(SB)/4, $0x36d317dd
-DATA constants<>+1592(SB)/4, $0x36d317dd
-DATA constants<>+1596(SB)/4, $0x36d317dd
-DATA constants<>+1600(SB)/4, $0x3adf153f
-DATA constants<>+1604(SB)/4, $0x3adf153f
-DATA constants<>+1608(SB)/4, $0x3adf153f
-DATA constants<>+1612(SB)/4, $0x3adf153f
-DATA constants<>+1616(SB)/4, $0x3adf153f
-DATA constants<>+1620(SB)/4, $0x3adf153f
-DATA constants<>+1624(SB)/4, $0x3adf153f
-DATA constants<>+1628(SB)/4, $0x3adf153f
-DATA constants<>+1632(SB)/4, $0x3adf153f
-DATA constants<>+1636(SB)/4, $0x3adf153f
-DATA constants<>+1640(SB)/4, $0x3adf153f
-DATA constants<>+1644(SB)/4, $0x3adf153f
-DATA constants<>+1648(SB)/4, $0x3adf153f
-DATA constants<>+1652(SB)/4, $0x3adf153f
-DATA constants<>+1656(SB)/4, $0x3adf153f
-DATA constants<>+1660(SB)/4, $0x3adf153f
-DATA constants<>+1664(SB)/4, $0x3def3e18
-DATA constants<>+1668(SB)/4, $0x3def3e18
-DATA constants<>+1672(SB)/4, $0x3def3e18
-DATA constants<>+1676(SB)/4, $0x3def3e18
-DATA constants<>+1680(SB)/4, $0x3def3e18
-DATA constants<>+1684(SB)/4, $0x3def3e18
-DATA constants<>+1688(SB)/4, $0x3def3e18
-DATA constants<>+1692(SB)/4, $0x3def3e18
-DATA constants<>+1696(SB)/4, $0x3def3e18
-DATA constants<>+1700(SB)/4, $0x3def3e18
-DATA constants<>+1704(SB)/4, $0x3def3e18
-DATA constants<>+1708(SB)/4, $0x3def3e18
-DATA constants<>+1712(SB)/4, $0x3def3e18
-DATA constants<>+1716(SB)/4, $0x3def3e18
-DATA constants<>+1720(SB)/4, $0x3def3e18
-DATA constants<>+1724(SB)/4, $0x3def3e18
-DATA constants<>+1728(SB)/4, $0x3f7e3f34
-DATA constants<>+1732(SB)/4, $0x3f7e3f34
-DATA constants<>+1736(SB)/4, $0x3f7e3f34
-DATA constants<>+1740(SB)/4, $0x3f7e3f34
-DATA constants<>+1744(SB)/4, $0x3f7e3f34
-DATA constants<>+1748(SB)/4, $0x3f7e3f34
-DATA constants<>+1752(SB)/4, $0x3f7e3f34
-DATA constants<>+1756(SB)/4, $0x3f7e3f34
-DATA constants<>+1760(SB)/4, $0x3f7e3f34
-DATA constants<>+1764(SB)/4, $0x3f7e3f34
-DATA constants<>+1768(SB)/4, $0x3f7e3f34
-DATA constants<>+1772(SB)/4, $0x3f7e3f34
-DATA constants<>+1776(SB)/4, $0x3f7e3f34
-DATA constants<>+1780(SB)/4, $0x3f7e3f34
-DATA constants<>+1784(SB)/4, $0x3f7e3f34
-DATA constants<>+1788(SB)/4, $0x3f7e3f34
-DATA constants<>+1792(SB)/4, $0xbbbaf0ea
-DATA constants<>+1796(SB)/4, $0xbbbaf0ea
-DATA constants<>+1800(SB)/4, $0xbbbaf0ea
-DATA constants<>+1804(SB)/4, $0xbbbaf0ea
-DATA constants<>+1808(SB)/4, $0xbbbaf0ea
-DATA constants<>+1812(SB)/4, $0xbbbaf0ea
-DATA constants<>+1816(SB)/4, $0xbbbaf0ea
-DATA constants<>+1820(SB)/4, $0xbbbaf0ea
-DATA constants<>+1824(SB)/4, $0xbbbaf0ea
-DATA constants<>+1828(SB)/4, $0xbbbaf0ea
-DATA constants<>+1832(SB)/4, $0xbbbaf0ea
-DATA constants<>+1836(SB)/4, $0xbbbaf0ea
-DATA constants<>+1840(SB)/4, $0xbbbaf0ea
-DATA constants<>+1844(SB)/4, $0xbbbaf0ea
-DATA constants<>+1848(SB)/4, $0xbbbaf0ea
-DATA constants<>+1852(SB)/4, $0xbbbaf0ea
-DATA constants<>+1856(SB)/4, $0x3ca9134e
-DATA constants<>+1860(SB)/4, $0x3ca9134e
-DATA constants<>+1864(SB)/4, $0x3ca9134e
-DATA constants<>+1868(SB)/4, $0x3ca9134e
-DATA constants<>+1872(SB)/4, $0x3ca9134e
-DATA constants<>+1876(SB)/4, $0x3ca9134e
-DATA constants<>+1880(SB)/4, $0x3ca9134e
-DATA constants<>+1884(SB)/4, $0x3ca9134e
-DATA constants<>+1888(SB)/4, $0x3ca9134e
-DATA constants<>+1892(SB)/4, $0x3ca9134e
-DATA constants<>+1896(SB)/4, $0x3ca9134e
-DATA constants<>+1900(SB)/4, $0x3ca9134e
-DATA constants<>+1904(SB)/4, $0x3ca9134e
-DATA constants<>+1908(SB)/4, $0x3ca9134e
-DATA constants<>+1912(SB)/4, $0x3ca9134e
-DATA constants<>+1916(SB)/4, $0x3ca9134e
-DATA constants<>+1920(SB)/4, $0xbd5c1e2d
-DATA constants<>+1924(SB)/4, $0xbd5c1e2d
-DATA constants<>+1928(SB)/4, $0xbd5c1e2d
-DATA constants<>+1932(SB)/4, $0xbd5c1e2d
-DATA constants<>+1936(SB)/4, $0xbd5c1e2d
-DATA constants<>+1940(SB)/4, $0xbd5c1e2d
-DATA constants<>+1944(SB)/4, $0xbd5c1e2d
-DATA constants<>+1948(SB)/4, $0xbd5c1e2d
-DATA constants<>+1952(SB)/4, $0xbd5c1e2d
-DATA constants<>+1956(SB)/4, $0xbd5c1e2d
-DATA constants<>+1960(SB)/4, $0xbd5c1e2d
-DATA constants<>+1964(SB)/4, $0xbd5c1e2d
-DATA constants<>+1968(SB)/4, $0xbd5c1e2d
-DATA constants<>+1972(SB)/4, $0xbd5c1e2d
-DATA constants<>+1976(SB)/4, $0xbd5c1e2d
-DATA constants<>+1980(SB)/4, $0xbd5c1e2d
-DATA constants<>+1984(SB)/4, $0x3e088393
-DATA constants<>+1988(SB)/4, $0x3e088393
-DATA constants<>+1992(SB)/4, $0x3e088393
-DATA constants<>+1996(SB)/4, $0x3e088393
-DATA constants<>+2000(SB)/4, $0x3e088393
-DATA constants<>+2004(SB)/4, $0x3e088393
-DATA constants<>+2008(SB)/4, $0x3e088393
-DATA constants<>+2012(SB)/4, $0x3e088393
-DATA constants<>+2016(SB)/4, $0x3e088393
-DATA constants<>+2020(SB)/4, $0x3e088393
-DATA constants<>+2024(SB)/4, $0x3e088393
-DATA constants<>+2028(SB)/4, $0x3e088393
-DATA constants<>+2032(SB)/4, $0x3e088393
-DATA constants<>+2036(SB)/4, $0x3e088393
-DATA constants<>+2040(SB)/4, $0x3e088393
-DATA constants<>+2044(SB)/4, $0x3e088393
-DATA constants<>+2048(SB)/4, $0xbeaaaa99
-DATA constants<>+2052(SB)/4, $0xbeaaaa99
-DATA constants<>+2056(SB)/4, $0xbeaaaa99
-DATA constants<>+2060(SB)/4, $0xbeaaaa99
-DATA constants<>+2064(SB)/4, $0xbeaaaa99
-DATA constants<>+2068(SB)/4, $0xbeaaaa99
-DATA constants<>+2072(SB)/4, $0xbeaaaa99
-DATA constants<>+2076(SB)/4, $0xbeaaaa99
-DATA constants<>+2080(SB)/4, $0xbeaaaa99
-DATA constants<>+2084(SB)/4, $0xbeaaaa99
-DATA constants<>+2088(SB)/4, $0xbeaaaa99
-DATA constants<>+2092(SB)/4, $0xbeaaaa99
-DATA constants<>+2096(SB)/4, $0xbeaaaa99
-DATA constants<>+2100(SB)/4, $0xbeaaaa99
-DATA constants<>+2104(SB)/4, $0xbeaaaa99
-DATA constants<>+2108(SB)/4, $0xbeaaaa99
-DATA constants<>+2112(SB)/4, $0x7fffffff
-DATA constants<>+2116(SB)/4, $0x7fffffff
-DATA constants<>+2120(SB)/4, $0x7fffffff
-DATA constants<>+2124(SB)/4, $0x7fffffff
-DATA constants<>+2128(SB)/4, $0x7fffffff
-DATA constants<>+2132(SB)/4, $0x7fffffff
-DATA constants<>+2136(SB)/4, $0x7fffffff
-DATA constants<>+2140(SB)/4, $0x7fffffff
-DATA constants<>+2144(SB)/4, $0x7fffffff
-DATA constants<>+2148(SB)/4, $0x7fffffff
-DATA constants<>+2152(SB)/4, $0x7fffffff
-DATA constants<>+2156(SB)/4, $0x7fffffff
-DATA constants<>+2160(SB)/4, $0x7fffffff
-DATA constants<>+2164(SB)/4, $0x7fffffff
-DATA constants<>+2168(SB)/4, $0x7fffffff
-DATA constants<>+2172(SB)/4, $0x7fffffff
-DATA constants<>+2176(SB)/4, $0x40000000
-DATA constants<>+2180(SB)/4, $0x40000000
-DATA constants<>+2184(SB)/4, $0x40000000
-DATA constants<>+2188(SB)/4, $0x40000000
-DATA constants<>+2192(SB)/4, $0x40000000
-DATA constants<>+2196(SB)/4, $0x40000000
-DATA constants<>+2200(SB)/4, $0x40000000
-DATA constants<>+2204(SB)/4, $0x40000000
-DATA constants<>+2208(SB)/4, $0x40000000
-DATA constants<>+2212(SB)/4, $0x40000000
-DATA constants<>+2216(SB)/4, $0x40000000
-DATA constants<>+2220(SB)/4, $0x40000000
-DATA constants<>+2224(SB)/4, $0x40000000
-DATA constants<>+2228(SB)/4, $0x40000000
-DATA constants<>+2232(SB)/4, $0x40000000
-DATA constants<>+2236(SB)/4, $0x40000000
-DATA constants<>+2240(SB)/4, $0x3f200000
-DATA constants<>+2244(SB)/4, $0x3f200000
-DATA constants<>+2248(SB)/4, $0x3f200000
-DATA constants<>+2252(SB)/4, $0x3f200000
-DATA constants<>+2256(SB)/4, $0x3f200000
-DATA constants<>+2260(SB)/4, $0x3f200000
-DATA constants<>+2264(SB)/4, $0x3f200000
-DATA constants<>+2268(SB)/4, $0x3f200000
-DATA constants<>+2272(SB)/4, $0x3f200000
-DATA constants<>+2276(SB)/4, $0x3f200000
-DATA constants<>+2280(SB)/4, $0x3f200000
-DATA constants<>+2284(SB)/4, $0x3f200000
-DATA constants<>+2288(SB)/4, $0x3f200000
-DATA constants<>+2292(SB)/4, $0x3f200000
-DATA constants<>+2296(SB)/4, $0x3f200000
-DATA constants<>+2300(SB)/4, $0x3f200000
-DATA constants<>+2304(SB)/4, $0xba1d0d41
-DATA constants<>+2308(SB)/4, $0xba1d0d41
-DATA constants<>+2312(SB)/4, $0xba1d0d41
-DATA constants<>+2316(SB)/4, $0xba1d0d41
-DATA constants<>+2320(SB)/4, $0xba1d0d41
-DATA constants<>+2324(SB)/4, $0xba1d0d41
-DATA constants<>+2328(SB)/4, $0xba1d0d41
-DATA constants<>+2332(SB)/4, $0xba1d0d41
-DATA constants<>+2336(SB)/4, $0xba1d0d41
-DATA constants<>+2340(SB)/4, $0xba1d0d41
-DATA constants<>+2344(SB)/4, $0xba1d0d41
-DATA constants<>+2348(SB)/4, $0xba1d0d41
-DATA constants<>+2352(SB)/4, $0xba1d0d41
-DATA constants<>+2356(SB)/4, $0xba1d0d41
-DATA constants<>+2360(SB)/4, $0xba1d0d41
-DATA constants<>+2364(SB)/4, $0xba1d0d41
-DATA constants<>+2368(SB)/4, $0x3ba39fa4
-DATA constants<>+2372(SB)/4, $0x3ba39fa4
-DATA constants<>+2376(SB)/4, $0x3ba39fa4
-DATA constants<>+2380(SB)/4, $0x3ba39fa4
-DATA constants<>+2384(SB)/4, $0x3ba39fa4
-DATA constants<>+2388(SB)/4, $0x3ba39fa4
-DATA constants<>+2392(SB)/4, $0x3ba39fa4
-DATA constants<>+2396(SB)/4, $0x3ba39fa4
-DATA constants<>+2400(SB)/4, $0x3ba39fa4
-DATA constants<>+2404(SB)/4, $0x3ba39fa4
-DATA constants<>+2408(SB)/4, $0x3ba39fa4
-DATA constants<>+2412(SB)/4, $0x3ba39fa4
-DATA constants<>+2416(SB)/4, $0x3ba39fa4
-DATA constants<>+2420(SB)/4, $0x3ba39fa4
-DATA constants<>+2424(SB)/4, $0x3ba39fa4
-DATA constants<>+2428(SB)/4, $0x3ba39fa4
-DATA constants<>+2432(SB)/4, $0xbcdb45e9
-DATA constants<>+2436(SB)/4, $0xbcdb45e9
-DATA constants<>+2440(SB)/4, $0xbcdb45e9
-DATA constants<>+2444(SB)/4, $0xbcdb45e9
-DATA constants<>+2448(SB)/4, $0xbcdb45e9
-DATA constants<>+2452(SB)/4, $0xbcdb45e9
-DATA constants<>+2456(SB)/4, $0xbcdb45e9
-DATA constants<>+2460(SB)/4, $0xbcdb45e9
-DATA constants<>+2464(SB)/4, $0xbcdb45e9
-DATA constants<>+2468(SB)/4, $0xbcdb45e9
-DATA constants<>+2472(SB)/4, $0xbcdb45e9
-DATA constants<>+2476(SB)/4, $0xbcdb45e9
-DATA constants<>+2480(SB)/4, $0xbcdb45e9
-DATA constants<>+2484(SB)/4, $0xbcdb45e9
-DATA constants<>+2488(SB)/4, $0xbcdb45e9
-DATA constants<>+2492(SB)/4, $0xbcdb45e9
-DATA constants<>+2496(SB)/4, $0x3de70d23
-DATA constants<>+2500(SB)/4, $0x3de70d23
-DATA constants<>+2504(SB)/4, $0x3de70d23
-DATA constants<>+2508(SB)/4, $0x3de70d23
-DATA constants<>+2512(SB)/4, $0x3de70d23
-DATA constants<>+2516(SB)/4, $0x3de70d23
-DATA constants<>+2520(SB)/4, $0x3de70d23
-DATA constants<>+2524(SB)/4, $0x3de70d23
-DATA constants<>+2528(SB)/4, $0x3de70d23
-DATA constants<>+2532(SB)/4, $0x3de70d23
-DATA constants<>+2536(SB)/4, $0x3de70d23
-DATA constants<>+2540(SB)/4, $0x3de70d23
-DATA constants<>+2544(SB)/4, $0x3de70d23
-DATA constants<>+2548(SB)/4, $0x3de70d23
-DATA constants<>+2552(SB)/4, $0x3de70d23
-DATA constants<>+2556(SB)/4, $0x3de70d23
-DATA constants<>+2560(SB)/4, $0xbec09370
-DATA constants<>+2564(SB)/4, $0xbec09370
-DATA constants<>+2568(SB)/4, $0xbec09370
-DATA constants<>+2572(SB)/4, $0xbec09370
-DATA constants<>+2576(SB)/4, $0xbec09370
-DATA constants<>+2580(SB)/4, $0xbec09370
-DATA constants<>+2584(SB)/4, $0xbec09370
-DATA constants<>+2588(SB)/4, $0xbec09370
-DATA constants<>+2592(SB)/4, $0xbec09370
-DATA constants<>+2596(SB)/4, $0xbec09370
-DATA constants<>+2600(SB)/4, $0xbec09370
-DATA constants<>+2604(SB)/4, $0xbec09370
-DATA constants<>+2608(SB)/4, $0xbec09370
-DATA constants<>+2612(SB)/4, $0xbec09370
-DATA constants<>+2616(SB)/4, $0xbec09370
-DATA constants<>+2620(SB)/4, $0xbec09370
-DATA constants<>+2624(SB)/4, $0x3e0375d3
-DATA constants<>+2628(SB)/4, $0x3e0375d3
-DATA constants<>+2632(SB)/4, $0x3e0375d3
-DATA constants<>+2636(SB)/4, $0x3e0375d3
-DATA constants<>+2640(SB)/4, $0x3e0375d3
-DATA constants<>+2644(SB)/4, $0x3e0375d3
-DATA constants<>+2648(SB)/4, $0x3e0375d3
-DATA constants<>+2652(SB)/4, $0x3e0375d3
-DATA constants<>+2656(SB)/4, $0x3e0375d3
-DATA constants<>+2660(SB)/4, $0x3e0375d3
-DATA constants<>+2664(SB)/4, $0x3e0375d3
-DATA constants<>+2668(SB)/4, $0x3e0375d3
-DATA constants<>+2672(SB)/4, $0x3e0375d3
-DATA constants<>+2676(SB)/4, $0x3e0375d3
-DATA constants<>+2680(SB)/4, $0x3e0375d3
-DATA constants<>+2684(SB)/4, $0x3e0375d3
-DATA constants<>+2688(SB)/4, $0x407b3333
-DATA constants<>+2692(SB)/4, $0x407b3333
-DATA constants<>+2696(SB)/4, $0x407b3333
-DATA constants<>+2700(SB)/4, $0x407b3333
-DATA constants<>+2704(SB)/4, $0x407b3333
-DATA constants<>+2708(SB)/4, $0x407b3333
-DATA constants<>+2712(SB)/4, $0x407b3333
-DATA constants<>+2716(SB)/4, $0x407b3333
-DATA constants<>+2720(SB)/4, $0x407b3333
-DATA constants<>+2724(SB)/4, $0x407b3333
-DATA constants<>+2728(SB)/4, $0x407b3333
-DATA constants<>+2732(SB)/4, $0x407b3333
-DATA constants<>+2736(SB)/4, $0x407b3333
-DATA constants<>+2740(SB)/4, $0x407b3333
-DATA constants<>+2744(SB)/4, $0x407b3333
-DATA constants<>+2748(SB)/4, $0x407b3333
-DATA constants<>+2752(SB)/4, $0x37911480
-DATA constants<>+2756(SB)/4, $0x37911480
-DATA constants<>+2760(SB)/4, $0x37911480
-DATA constants<>+2764(SB)/4, $0x37911480
-DATA constants<>+2768(SB)/4, $0x37911480
-DATA constants<>+2772(SB)/4, $0x37911480
-DATA constants<>+2776(SB)/4, $0x37911480
-DATA constants<>+2780(SB)/4, $0x37911480
-DATA constants<>+2784(SB)/4, $0x37911480
-DATA constants<>+2788(SB)/4, $0x37911480
-DATA constants<>+2792(SB)/4, $0x37911480
-DATA constants<>+2796(SB)/4, $0x37911480
-DATA constants<>+2800(SB)/4, $0x37911480
-DATA constants<>+2804(SB)/4, $0x37911480
-DATA constants<>+2808(SB)/4, $0x37911480
-DATA constants<>+2812(SB)/4, $0x37911480
-DATA constants<>+2816(SB)/4, $0xb9c8e966
-DATA constants<>+2820(SB)/4, $0xb9c8e966
-DATA constants<>+2824(SB)/4, $0xb9c8e966
-DATA constants<>+2828(SB)/4, $0xb9c8e966
-DATA constants<>+2832(SB)/4, $0xb9c8e966
-DATA constants<>+2836(SB)/4, $0xb9c8e966
-DATA constants<>+2840(SB)/4, $0xb9c8e966
-DATA constants<>+2844(SB)/4, $0xb9c8e966
-DATA constants<>+2848(SB)/4, $0xb9c8e966
-DATA constants<>+2852(SB)/4, $0xb9c8e966
-DATA constants<>+2856(SB)/4, $0xb9c8e966
-DATA constants<>+2860(SB)/4, $0xb9c8e966
-DATA constants<>+2864(SB)/4, $0xb9c8e966
-DATA constants<>+2868(SB)/4, $0xb9c8e966
-DATA constants<>+2872(SB)/4, $0xb9c8e966
-DATA constants<>+2876(SB)/4, $0xb9c8e966
-DATA constants<>+2880(SB)/4, $0x3b7e899b
-DATA constants<>+2884(SB)/4, $0x3b7e899b
-DATA constants<>+2888(SB)/4, $0x3b7e899b
-DATA constants<>+2892(SB)/4, $0x3b7e899b
-DATA constants<>+2896(SB)/4, $0x3b7e899b
-DATA constants<>+2900(SB)/4, $0x3b7e899b
-DATA constants<>+2904(SB)/4, $0x3b7e899b
-DATA constants<>+2908(SB)/4, $0x3b7e899b
-DATA constants<>+2912(SB)/4, $0x3b7e899b
-DATA constants<>+2916(SB)/4, $0x3b7e899b
-DATA constants<>+2920(SB)/4, $0x3b7e899b
-DATA constants<>+2924(SB)/4, $0x3b7e899b
-DATA constants<>+2928(SB)/4, $0x3b7e899b
-DATA constants<>+2932(SB)/4, $0x3b7e899b
-DATA constants<>+2936(SB)/4, $0x3b7e899b
-DATA constants<>+2940(SB)/4, $0x3b7e899b
-DATA constants<>+2944(SB)/4, $0xbcc6b180
-DATA constants<>+2948(SB)/4, $0xbcc6b180
-DATA constants<>+2952(SB)/4, $0xbcc6b180
-DATA constants<>+2956(SB)/4, $0xbcc6b180
-DATA constants<>+2960(SB)/4, $0xbcc6b180
-DATA constants<>+2964(SB)/4, $0xbcc6b180
-DATA constants<>+2968(SB)/4, $0xbcc6b180
-DATA constants<>+2972(SB)/4, $0xbcc6b180
-DATA constants<>+2976(SB)/4, $0xbcc6b180
-DATA constants<>+2980(SB)/4, $0xbcc6b180
-DATA constants<>+2984(SB)/4, $0xbcc6b180
-DATA constants<>+2988(SB)/4, $0xbcc6b180
-DATA constants<>+2992(SB)/4, $0xbcc6b180
-DATA constants<>+2996(SB)/4, $0xbcc6b180
-DATA constants<>+3000(SB)/4, $0xbcc6b180
-DATA constants<>+3004(SB)/4, $0xbcc6b180
-DATA constants<>+3008(SB)/4, $0x3ddaae58
-DATA constants<>+3012(SB)/4, $0x3ddaae58
-DATA constants<>+3016(SB)/4, $0x3ddaae58
-DATA constants<>+3020(SB)/4, $0x3ddaae58
-DATA constants<>+3024(SB)/4, $0x3ddaae58
-DATA constants<>+3028(SB)/4, $0x3ddaae58
-DATA constants<>+3032(SB)/4, $0x3ddaae58
-DATA constants<>+3036(SB)/4, $0x3ddaae58
-DATA constants<>+3040(SB)/4, $0x3ddaae58
-DATA constants<>+3044(SB)/4, $0x3ddaae58
-DATA constants<>+3048(SB)/4, $0x3ddaae58
-DATA constants<>+3052(SB)/4, $0x3ddaae58
-DATA constants<>+3056(SB)/4, $0x3ddaae58
-DATA constants<>+3060(SB)/4, $0x3ddaae58
-DATA constants<>+3064(SB)/4, $0x3ddaae58
-DATA constants<>+3068(SB)/4, $0x3ddaae58
-DATA constants<>+3072(SB)/4, $0x3f228550
-DATA constants<>+3076(SB)/4, $0x3f228550
-DATA constants<>+3080(SB)/4, $0x3f228550
-DATA constants<>+3084(SB)/4, $0x3f228550
-DATA constants<>+3088(SB)/4, $0x3f228550
-DATA constants<>+3092(SB)/4, $0x3f228550
-DATA constants<>+3096(SB)/4, $0x3f228550
-DATA constants<>+3100(SB)/4, $0x3f228550
-DATA constants<>+3104(SB)/4, $0x3f228550
-DATA constants<>+3108(SB)/4, $0x3f228550
-DATA constants<>+3112(SB)/4, $0x3f228550
-DATA constants<>+3116(SB)/4, $0x3f228550
-DATA constants<>+3120(SB)/4, $0x3f228550
-DATA constants<>+3124(SB)/4, $0x3f228550
-DATA constants<>+3128(SB)/4, $0x3f228550
-DATA constants<>+3132(SB)/4, $0x3f228550
-DATA constants<>+3136(SB)/4, $0x3e03ce86
-DATA constants<>+3140(SB)/4, $0x3e03ce86
-DATA constants<>+3144(SB)/4, $0x3e03ce86
-DATA constants<>+3148(SB)/4, $0x3e03ce86
-DATA constants<>+3152(SB)/4, $0x3e03ce86
-DATA constants<>+3156(SB)/4, $0x3e03ce86
-DATA constants<>+3160(SB)/4, $0x3e03ce86
-DATA constants<>+3164(SB)/4, $0x3e03ce86
-DATA constants<>+3168(SB)/4, $0x3e03ce86
-DATA constants<>+3172(SB)/4, $0x3e03ce86
-DATA constants<>+3176(SB)/4, $0x3e03ce86
-DATA constants<>+3180(SB)/4, $0x3e03ce86
-DATA constants<>+3184(SB)/4, $0x3e03ce86
-DATA constants<>+3188(SB)/4, $0x3e03ce86
-DATA constants<>+3192(SB)/4, $0x3e03ce86
-DATA constants<>+3196(SB)/4, $0x3e03ce86
-DATA constants<>+3200(SB)/4, $0x3f6c0000
-DATA constants<>+3204(SB)/4, $0x3f6c0000
-DATA constants<>+3208(SB)/4, $0x3f6c0000
-DATA constants<>+3212(SB)/4, $0x3f6c0000
-DATA constants<>+3216(SB)/4, $0x3f6c0000
-DATA constants<>+3220(SB)/4, $0x3f6c0000
-DATA constants<>+3224(SB)/4, $0x3f6c0000
-DATA constants<>+3228(SB)/4, $0x3f6c0000
-DATA constants<>+3232(SB)/4, $0x3f6c0000
-DATA constants<>+3236(SB)/4, $0x3f6c0000
-DATA constants<>+3240(SB)/4, $0x3f6c0000
-DATA constants<>+3244(SB)/4, $0x3f6c0000
-DATA constants<>+3248(SB)/4, $0x3f6c0000
-DATA constants<>+3252(SB)/4, $0x3f6c0000
-DATA constants<>+3256(SB)/4, $0x3f6c0000
-DATA constants<>+3260(SB)/4, $0x3f6c0000
-DATA constants<>+3264(SB)/4, $0x41a00000
-DATA constants<>+3268(SB)/4, $0x41a00000
-DATA constants<>+3272(SB)/4, $0x41a00000
-DATA constants<>+3276(SB)/4, $0x41a00000
-DATA constants<>+3280(SB)/4, $0x41a00000
-DATA constants<>+3284(SB)/4, $0x41a00000
-DATA constants<>+3288(SB)/4, $0x41a00000
-DATA constants<>+3292(SB)/4, $0x41a00000
-DATA constants<>+3296(SB)/4, $0x41a00000
-DATA constants<>+3300(SB)/4, $0x41a00000
-DATA constants<>+3304(SB)/4, $0x41a00000
-DATA constants<>+3308(SB)/4, $0x41a00000
-DATA constants<>+3312(SB)/4, $0x41a00000
-DATA constants<>+3316(SB)/4, $0x41a00000
-DATA constants<>+3320(SB)/4, $0x41a00000
-DATA constants<>+3324(SB)/4, $0x41a00000
-DATA constants<>+3328(SB)/4, $0x0000007f
-DATA constants<>+3332(SB)/4, $0x0000007f
-DATA constants<>+3336(SB)/4, $0x0000007f
-DATA constants<>+3340(SB)/4, $0x0000007f
-DATA constants<>+3344(SB)/4, $0x0000007f
-DATA constants<>+3348(SB)/4, $0x0000007f
-DATA constants<>+3352(SB)/4, $0x0000007f
-DATA constants<>+3356(SB)/4, $0x0000007f
-DATA constants<>+3360(SB)/4, $0x0000007f
-DATA constants<>+3364(SB)/4, $0x0000007f
-DATA constants<>+3368(SB)/4, $0x0000007f
-DATA constants<>+3372(SB)/4, $0x0000007f
-DATA constants<>+3376(SB)/4, $0x0000007f
-DATA constants<>+3380(SB)/4, $0x0000007f
-DATA constants<>+3384(SB)/4, $0x0000007f
-DATA constants<>+3388(SB)/4, $0x0000007f
-GLOBL constants<>(SB), RODATA|NOPTR, $3392
+DATA constants<>+448(SB)/4, $0x4b400000
+DATA constants<>+452(SB)/4, $0x4b400000
+DATA constants<>+456(SB)/4, $0x4b400000
+DATA constants<>+460(SB)/4, $0x4b400000
+DATA constants<>+464(SB)/4, $0x4b400000
+DATA constants<>+468(SB)/4, $0x4b400000
+DATA constants<>+472(SB)/4, $0x4b400000
+DATA constants<>+476(SB)/4, $0x4b400000
+DATA constants<>+480(SB)/4, $0x4b400000
+DATA constants<>+484(SB)/4, $0x4b400000
+DATA constants<>+488(SB)/4, $0x4b400000
+DATA constants<>+492(SB)/4, $0x4b400000
+DATA constants<>+496(SB)/4, $0x4b400000
+DATA constants<>+500(SB)/4, $0x4b400000
+DATA constants<>+504(SB)/4, $0x4b400000
+DATA constants<>+508(SB)/4, $0x4b400000
+DATA constants<>+512(SB)/4, $0xbf317200
+DATA constants<>+516(SB)/4, $0xbf317200
+DATA constants<>+520(SB)/4, $0xbf317200
+DATA constants<>+524(SB)/4, $0xbf317200
+DATA constants<>+528(SB)/4, $0xbf317200
+DATA constants<>+532(SB)/4, $0xbf317200
+DATA constants<>+536(SB)/4, $0xbf317200
+DATA constants<>+540(SB)/4, $0xbf317200
+DATA constants<>+544(SB)/4, $0xbf317200
+DATA constants<>+548(SB)/4, $0xbf317200
+DATA constants<>+552(SB)/4, $0xbf317200
+DATA constants<>+556(SB)/4, $0xbf317200
+DATA constants<>+560(SB)/4, $0xbf317200
+DATA constants<>+564(SB)/4, $0xbf317200
+DATA constants<>+568(SB)/4, $0xbf317200
+DATA constants<>+572(SB)/4, $0xbf317200
+DATA constants<>+576(SB)/4, $0xb5bfbe8e
+DATA constants<>+580(SB)/4, $0xb5bfbe8e
+DATA constants<>+584(SB)/4, $0xb5bfbe8e
+DATA constants<>+588(SB)/4, $0xb5bfbe8e
+DATA constants<>+592(SB)/4, $0xb5bfbe8e
+DATA constants<>+596(SB)/4, $0xb5bfbe8e
+DATA constants<>+600(SB)/4, $0xb5bfbe8e
+DATA constants<>+604(SB)/4, $0xb5bfbe8e
+DATA constants<>+608(SB)/4, $0xb5bfbe8e
+DATA constants<>+612(SB)/4, $0xb5bfbe8e
+DATA constants<>+616(SB)/4, $0xb5bfbe8e
+DATA constants<>+620(SB)/4, $0xb5bfbe8e
+DATA constants<>+624(SB)/4, $0xb5bfbe8e
+DATA constants<>+628(SB)/4, $0xb5bfbe8e
+DATA constants<>+632(SB)/4, $0xb5bfbe8e
+DATA constants<>+636(SB)/4, $0xb5bfbe8e
+DATA constants<>+640(SB)/4, $0x3ab4a000
+DATA constants<>+644(SB)/4, $0x3ab4a000
+DATA constants<>+648(SB)/4, $0x3ab4a000
+DATA constants<>+652(SB)/4, $0x3ab4a000
+DATA constants<>+656(SB)/4, $0x3ab4a000
+DATA constants<>+660(SB)/4, $0x3ab4a000
+DATA constants<>+664(SB)/4, $0x3ab4a000
+DATA constants<>+668(SB)/4, $0x3ab4a000
+DATA constants<>+672(SB)/4, $0x3ab4a000
+DATA constants<>+676(SB)/4, $0x3ab4a000
+DATA constants<>+680(SB)/4, $0x3ab4a000
+DATA constants<>+684(SB)/4, $0x3ab4a000
+DATA constants<>+688(SB)/4, $0x3ab4a000
+DATA constants<>+692(SB)/4, $0x3ab4a000
+DATA constants<>+696(SB)/4, $0x3ab4a000
+DATA constants<>+700(SB)/4, $0x3ab4a000
+DATA constants<>+704(SB)/4, $0x3c092f6e
+DATA constants<>+708(SB)/4, $0x3c092f6e
+DATA constants<>+712(SB)/4, $0x3c092f6e
+DATA constants<>+716(SB)/4, $0x3c092f6e
+DATA constants<>+720(SB)/4, $0x3c092f6e
+DATA constants<>+724(SB)/4, $0x3c092f6e
+DATA constants<>+728(SB)/4, $0x3c092f6e
+DATA constants<>+732(SB)/4, $0x3c092f6e
+DATA constants<>+736(SB)/4, $0x3c092f6e
+DATA constants<>+740(SB)/4, $0x3c092f6e
+DATA constants<>+744(SB)/4, $0x3c092f6e
+DATA constants<>+748(SB)/4, $0x3c092f6e
+DATA constants<>+752(SB)/4, $0x3c092f6e
+DATA constants<>+756(SB)/4, $0x3c092f6e
+DATA constants<>+760(SB)/4, $0x3c092f6e
+DATA constants<>+764(SB)/4, $0x3c092f6e
+DATA constants<>+768(SB)/4, $0x3d2aadad
+DATA constants<>+772(SB)/4, $0x3d2aadad
+DATA constants<>+776(SB)/4, $0x3d2aadad
+DATA constants<>+780(SB)/4, $0x3d2aadad
+DATA constants<>+784(SB)/4, $0x3d2aadad
+DATA constants<>+788(SB)/4, $0x3d2aadad
+DATA constants<>+792(SB)/4, $0x3d2aadad
+DATA constants<>+796(SB)/4, $0x3d2aadad
+DATA constants<>+800(SB)/4, $0x3d2aadad
+DATA constants<>+804(SB)/4, $0x3d2aadad
+DATA constants<>+808(SB)/4, $0x3d2aadad
+DATA constants<>+812(SB)/4, $0x3d2aadad
+DATA constants<>+816(SB)/4, $0x3d2aadad
+DATA constants<>+820(SB)/4, $0x3d2aadad
+DATA constants<>+824(SB)/4, $0x3d2aadad
+DATA constants<>+828(SB)/4, $0x3d2aadad
+DATA constants<>+832(SB)/4, $0x3e2aaa28
+DATA constants<>+836(SB)/4, $0x3e2aaa28
+DATA constants<>+840(SB)/4, $0x3e2aaa28
+DATA constants<>+844(SB)/4, $0x3e2aaa28
+DATA constants<>+848(SB)/4, $0x3e2aaa28
+DATA constants<>+852(SB)/4, $0x3e2aaa28
+DATA constants<>+856(SB)/4, $0x3e2aaa28
+DATA constants<>+860(SB)/4, $0x3e2aaa28
+DATA constants<>+864(SB)/4, $0x3e2aaa28
+DATA constants<>+868(SB)/4, $0x3e2aaa28
+DATA constants<>+872(SB)/4, $0x3e2aaa28
+DATA constants<>+876(SB)/4, $0x3e2aaa28
+DATA constants<>+880(SB)/4, $0x3e2aaa28
+DATA constants<>+884(SB)/4, $0x3e2aaa28
+DATA constants<>+888(SB)/4, $0x3e2aaa28
+DATA constants<>+892(SB)/4, $0x3e2aaa28
+DATA constants<>+896(SB)/4, $0x3efffffb
+DATA constants<>+900(SB)/4, $0x3efffffb
+DATA constants<>+904(SB)/4, $0x3efffffb
+DATA constants<>+908(SB)/4, $0x3efffffb
+DATA constants<>+912(SB)/4, $0x3efffffb
+DATA constants<>+916(SB)/4, $0x3efffffb
+DATA constants<>+920(SB)/4, $0x3efffffb
+DATA constants<>+924(SB)/4, $0x3efffffb
+DATA constants<>+928(SB)/4, $0x3efffffb
+DATA constants<>+932(SB)/4, $0x3efffffb
+DATA constants<>+936(SB)/4, $0x3efffffb
+DATA constants<>+940(SB)/4, $0x3efffffb
+DATA constants<>+944(SB)/4, $0x3efffffb
+DATA constants<>+948(SB)/4, $0x3efffffb
+DATA constants<>+952(SB)/4, $0x3efffffb
+DATA constants<>+956(SB)/4, $0x3efffffb
+DATA constants<>+960(SB)/4, $0x80000000
+DATA constants<>+964(SB)/4, $0x80000000
+DATA constants<>+968(SB)/4, $0x80000000
+DATA constants<>+972(SB)/4, $0x80000000
+DATA constants<>+976(SB)/4, $0x80000000
+DATA constants<>+980(SB)/4, $0x80000000
+DATA constants<>+984(SB)/4, $0x80000000
+DATA constants<>+988(SB)/4, $0x80000000
+DATA constants<>+992(SB)/4, $0x80000000
+DATA constants<>+996(SB)/4, $0x80000000
+DATA constants<>+1000(SB)/4, $0x80000000
+DATA constants<>+1004(SB)/4, $0x80000000
+DATA constants<>+1008(SB)/4, $0x80000000
+DATA constants<>+1012(SB)/4, $0x80000000
+DATA constants<>+1016(SB)/4, $0x80000000
+DATA constants<>+1020(SB)/4, $0x80000000
+DATA constants<>+1024(SB)/4, $0xc1900000
+DATA constants<>+1028(SB)/4, $0xc1900000
+DATA constants<>+1032(SB)/4, $0xc1900000
+DATA constants<>+1036(SB)/4, $0xc1900000
+DATA constants<>+1040(SB)/4, $0xc1900000
+DATA constants<>+1044(SB)/4, $0xc1900000
+DATA constants<>+1048(SB)/4, $0xc1900000
+DATA constants<>+1052(SB)/4, $0xc1900000
+DATA constants<>+1056(SB)/4, $0xc1900000
+DATA constants<>+1060(SB)/4, $0xc1900000
+DATA constants<>+1064(SB)/4, $0xc1900000
+DATA constants<>+1068(SB)/4, $0xc1900000
+DATA constants<>+1072(SB)/4, $0xc1900000
+DATA constants<>+1076(SB)/4, $0xc1900000
+DATA constants<>+1080(SB)/4, $0xc1900000
+DATA constants<>+1084(SB)/4, $0xc1900000
+DATA constants<>+1088(SB)/4, $0x41900000
+DATA constants<>+1092(SB)/4, $0x41900000
+DATA constants<>+1096(SB)/4, $0x41900000
+DATA constants<>+1100(SB)/4, $0x41900000
+DATA constants<>+1104(SB)/4, $0x41900000
+DATA constants<>+1108(SB)/4, $0x41900000
+DATA constants<>+1112(SB)/4, $0x41900000
+DATA constants<>+1116(SB)/4, $0x41900000
+DATA constants<>+1120(SB)/4, $0x41900000
+DATA constants<>+1124(SB)/4, $0x41900000
+DATA constants<>+1128(SB)/4, $0x41900000
+DATA constants<>+1132(SB)/4, $0x41900000
+DATA constants<>+1136(SB)/4, $0x41900000
+DATA constants<>+1140(SB)/4, $0x41900000
+DATA constants<>+1144(SB)/4, $0x41900000
+DATA constants<>+1148(SB)/4, $0x41900000
+DATA constants<>+1152(SB)/4, $0x2e403551
+DATA constants<>+1156(SB)/4, $0x2e403551
+DATA constants<>+1160(SB)/4, $0x2e403551
+DATA constants<>+1164(SB)/4, $0x2e403551
+DATA constants<>+1168(SB)/4, $0x2e403551
+DATA constants<>+1172(SB)/4, $0x2e403551
+DATA constants<>+1176(SB)/4, $0x2e403551
+DATA constants<>+1180(SB)/4, $0x2e403551
+DATA constants<>+1184(SB)/4, $0x2e403551
+DATA constants<>+1188(SB)/4, $0x2e403551
+DATA constants<>+1192(SB)/4, $0x2e403551
+DATA constants<>+1196(SB)/4, $0x2e403551
+DATA constants<>+1200(SB)/4, $0x2e403551
+DATA constants<>+1204(SB)/4, $0x2e403551
+DATA constants<>+1208(SB)/4, $0x2e403551
+DATA constants<>+1212(SB)/4, $0x2e403551
+DATA constants<>+1216(SB)/4, $0x33f84ecb
+DATA constants<>+1220(SB)/4, $0x33f84ecb
+DATA constants<>+1224(SB)/4, $0x33f84ecb
+DATA constants<>+1228(SB)/4, $0x33f84ecb
+DATA constants<>+1232(SB)/4, $0x33f84ecb
+DATA constants<>+1236(SB)/4, $0x33f84ecb
+DATA constants<>+1240(SB)/4, $0x33f84ecb
+DATA constants<>+1244(SB)/4, $0x33f84ecb
+DATA constants<>+1248(SB)/4, $0x33f84ecb
+DATA constants<>+1252(SB)/4, $0x33f84ecb
+DATA constants<>+1256(SB)/4, $0x33f84ecb
+DATA constants<>+1260(SB)/4, $0x33f84ecb
+DATA constants<>+1264(SB)/4, $0x33f84ecb
+DATA constants<>+1268(SB)/4, $0x33f84ecb
+DATA constants<>+1272(SB)/4, $0x33f84ecb
+DATA constants<>+1276(SB)/4, $0x33f84ecb
+DATA constants<>+1280(SB)/4, $0x387f413b
+DATA constants<>+1284(SB)/4, $0x387f413b
+DATA constants<>+1288(SB)/4, $0x387f413b
+DATA constants<>+1292(SB)/4, $0x387f413b
+DATA constants<>+1296(SB)/4, $0x387f413b
+DATA constants<>+1300(SB)/4, $0x387f413b
+DATA constants<>+1304(SB)/4, $0x387f413b
+DATA constants<>+1308(SB)/4, $0x387f413b
+DATA constants<>+1312(SB)/4, $0x387f413b
+DATA constants<>+1316(SB)/4, $0x387f413b
+DATA constants<>+1320(SB)/4, $0x387f413b
+DATA constants<>+1324(SB)/4, $0x387f413b
+DATA constants<>+1328(SB)/4, $0x387f413b
+DATA constants<>+1332(SB)/4, $0x387f413b
+DATA constants<>+1336(SB)/4, $0x387f413b
+DATA constants<>+1340(SB)/4, $0x387f413b
+DATA constants<>+1344(SB)/4, $0x3c0b7d58
+DATA constants<>+1348(SB)/4, $0x3c0b7d58
+DATA constants<>+1352(SB)/4, $0x3c0b7d58
+DATA constants<>+1356(SB)/4, $0x3c0b7d58
+DATA constants<>+1360(SB)/4, $0x3c0b7d58
+DATA constants<>+1364(SB)/4, $0x3c0b7d58
+DATA constants<>+1368(SB)/4, $0x3c0b7d58
+DATA constants<>+1372(SB)/4, $0x3c0b7d58
+DATA constants<>+1376(SB)/4, $0x3c0b7d58
+DATA constants<>+1380(SB)/4, $0x3c0b7d58
+DATA constants<>+1384(SB)/4, $0x3c0b7d58
+DATA constants<>+1388(SB)/4, $0x3c0b7d58
+DATA constants<>+1392(SB)/4, $0x3c0b7d58
+DATA constants<>+1396(SB)/4, $0x3c0b7d58
+DATA constants<>+1400(SB)/4, $0x3c0b7d58
+DATA constants<>+1404(SB)/4, $0x3c0b7d58
+DATA constants<>+1408(SB)/4, $0x3e7e3f32
+DATA constants<>+1412(SB)/4, $0x3e7e3f32
+DATA constants<>+1416(SB)/4, $0x3e7e3f32
+DATA constants<>+1420(SB)/4, $0x3e7e3f32
+DATA constants<>+1424(SB)/4, $0x3e7e3f32
+DATA constants<>+1428(SB)/4, $0x3e7e3f32
+DATA constants<>+1432(SB)/4, $0x3e7e3f32
+DATA constants<>+1436(SB)/4, $0x3e7e3f32
+DATA constants<>+1440(SB)/4, $0x3e7e3f32
+DATA constants<>+1444(SB)/4, $0x3e7e3f32
+DATA constants<>+1448(SB)/4, $0x3e7e3f32
+DATA constants<>+1452(SB)/4, $0x3e7e3f32
+DATA constants<>+1456(SB)/4, $0x3e7e3f32
+DATA constants<>+1460(SB)/4, $0x3e7e3f32
+DATA constants<>+1464(SB)/4, $0x3e7e3f32
+DATA constants<>+1468(SB)/4, $0x3e7e3f32
+DATA constants<>+1472(SB)/4, $0x2b2bc4f5
+DATA constants<>+1476(SB)/4, $0x2b2bc4f5
+DATA constants<>+1480(SB)/4, $0x2b2bc4f5
+DATA constants<>+1484(SB)/4, $0x2b2bc4f5
+DATA constants<>+1488(SB)/4, $0x2b2bc4f5
+DATA constants<>+1492(SB)/4, $0x2b2bc4f5
+DATA constants<>+1496(SB)/4, $0x2b2bc4f5
+DATA constants<>+1500(SB)/4, $0x2b2bc4f5
+DATA constants<>+1504(SB)/4, $0x2b2bc4f5
+DATA constants<>+1508(SB)/4, $0x2b2bc4f5
+DATA constants<>+1512(SB)/4, $0x2b2bc4f5
+DATA constants<>+1516(SB)/4, $0x2b2bc4f5
+DATA constants<>+1520(SB)/4, $0x2b2bc4f5
+DATA constants<>+1524(SB)/4, $0x2b2bc4f5
+DATA constants<>+1528(SB)/4, $0x2b2bc4f5
+DATA constants<>+1532(SB)/4, $0x2b2bc4f5
+DATA constants<>+1536(SB)/4, $0x31c5f27b
+DATA constants<>+1540(SB)/4, $0x31c5f27b
+DATA constants<>+1544(SB)/4, $0x31c5f27b
+DATA constants<>+1548(SB)/4, $0x31c5f27b
+DATA constants<>+1552(SB)/4, $0x31c5f27b
+DATA constants<>+1556(SB)/4, $0x31c5f27b
+DATA constants<>+1560(SB)/4, $0x31c5f27b
+DATA constants<>+1564(SB)/4, $0x31c5f27b
+DATA constants<>+1568(SB)/4, $0x31c5f27b
+DATA constants<>+1572(SB)/4, $0x31c5f27b
+DATA constants<>+1576(SB)/4, $0x31c5f27b
+DATA constants<>+1580(SB)/4, $0x31c5f27b
+DATA constants<>+1584(SB)/4, $0x31c5f27b
+DATA constants<>+1588(SB)/4, $0x31c5f27b
+DATA constants<>+1592(SB)/4, $0x31c5f27b
+DATA constants<>+1596(SB)/4, $0x31c5f27b
+DATA constants<>+1600(SB)/4, $0x36d317dd
+DATA constants<>+1604(SB)/4, $0x36d317dd
+DATA constants<>+1608(SB)/4, $0x36d317dd
+DATA constants<>+1612(SB)/4, $0x36d317dd
+DATA constants<>+1616(SB)/4, $0x36d317dd
+DATA constants<>+1620(SB)/4, $0x36d317dd
+DATA constants<>+1624(SB)/4, $0x36d317dd
+DATA constants<>+1628(SB)/4, $0x36d317dd
+DATA constants<>+1632(SB)/4, $0x36d317dd
+DATA constants<>+1636(SB)/4, $0x36d317dd
+DATA constants<>+1640(SB)/4, $0x36d317dd
+DATA constants<>+1644(SB)/4, $0x36d317dd
+DATA constants<>+1648(SB)/4, $0x36d317dd
+DATA constants<>+1652(SB)/4, $0x36d317dd
+DATA constants<>+1656(SB)/4, $0x36d317dd
+DATA constants<>+1660(SB)/4, $0x36d317dd
+DATA constants<>+1664(SB)/4, $0x3adf153f
+DATA constants<>+1668(SB)/4, $0x3adf153f
+DATA constants<>+1672(SB)/4, $0x3adf153f
+DATA constants<>+1676(SB)/4, $0x3adf153f
+DATA constants<>+1680(SB)/4, $0x3adf153f
+DATA constants<>+1684(SB)/4, $0x3adf153f
+DATA constants<>+1688(SB)/4, $0x3adf153f
+DATA constants<>+1692(SB)/4, $0x3adf153f
+DATA constants<>+1696(SB)/4, $0x3adf153f
+DATA constants<>+1700(SB)/4, $0x3adf153f
+DATA constants<>+1704(SB)/4, $0x3adf153f
+DATA constants<>+1708(SB)/4, $0x3adf153f
+DATA constants<>+1712(SB)/4, $0x3adf153f
+DATA constants<>+1716(SB)/4, $0x3adf153f
+DATA constants<>+1720(SB)/4, $0x3adf153f
+DATA constants<>+1724(SB)/4, $0x3adf153f
+DATA constants<>+1728(SB)/4, $0x3def3e18
+DATA constants<>+1732(SB)/4, $0x3def3e18
+DATA constants<>+1736(SB)/4, $0x3def3e18
+DATA constants<>+1740(SB)/4, $0x3def3e18
+DATA constants<>+1744(SB)/4, $0x3def3e18
+DATA constants<>+1748(SB)/4, $0x3def3e18
+DATA constants<>+1752(SB)/4, $0x3def3e18
+DATA constants<>+1756(SB)/4, $0x3def3e18
+DATA constants<>+1760(SB)/4, $0x3def3e18
+DATA constants<>+1764(SB)/4, $0x3def3e18
+DATA constants<>+1768(SB)/4, $0x3def3e18
+DATA constants<>+1772(SB)/4, $0x3def3e18
+DATA constants<>+1776(SB)/4, $0x3def3e18
+DATA constants<>+1780(SB)/4, $0x3def3e18
+DATA constants<>+1784(SB)/4, $0x3def3e18
+DATA constants<>+1788(SB)/4, $0x3def3e18
+DATA constants<>+1792(SB)/4, $0x3f7e3f34
+DATA constants<>+1796(SB)/4, $0x3f7e3f34
+DATA constants<>+1800(SB)/4, $0x3f7e3f34
+DATA constants<>+1804(SB)/4, $0x3f7e3f34
+DATA constants<>+1808(SB)/4, $0x3f7e3f34
+DATA constants<>+1812(SB)/4, $0x3f7e3f34
+DATA constants<>+1816(SB)/4, $0x3f7e3f34
+DATA constants<>+1820(SB)/4, $0x3f7e3f34
+DATA constants<>+1824(SB)/4, $0x3f7e3f34
+DATA constants<>+1828(SB)/4, $0x3f7e3f34
+DATA constants<>+1832(SB)/4, $0x3f7e3f34
+DATA constants<>+1836(SB)/4, $0x3f7e3f34
+DATA constants<>+1840(SB)/4, $0x3f7e3f34
+DATA constants<>+1844(SB)/4, $0x3f7e3f34
+DATA constants<>+1848(SB)/4, $0x3f7e3f34
+DATA constants<>+1852(SB)/4, $0x3f7e3f34
+DATA constants<>+1856(SB)/4, $0xbbbaf0ea
+DATA constants<>+1860(SB)/4, $0xbbbaf0ea
+DATA constants<>+1864(SB)/4, $0xbbbaf0ea
+DATA constants<>+1868(SB)/4, $0xbbbaf0ea
+DATA constants<>+1872(SB)/4, $0xbbbaf0ea
+DATA constants<>+1876(SB)/4, $0xbbbaf0ea
+DATA constants<>+1880(SB)/4, $0xbbbaf0ea
+DATA constants<>+1884(SB)/4, $0xbbbaf0ea
+DATA constants<>+1888(SB)/4, $0xbbbaf0ea
+DATA constants<>+1892(SB)/4, $0xbbbaf0ea
+DATA constants<>+1896(SB)/4, $0xbbbaf0ea
+DATA constants<>+1900(SB)/4, $0xbbbaf0ea
+DATA constants<>+1904(SB)/4, $0xbbbaf0ea
+DATA constants<>+1908(SB)/4, $0xbbbaf0ea
+DATA constants<>+1912(SB)/4, $0xbbbaf0ea
+DATA constants<>+1916(SB)/4, $0xbbbaf0ea
+DATA constants<>+1920(SB)/4, $0x3ca9134e
+DATA constants<>+1924(SB)/4, $0x3ca9134e
+DATA constants<>+1928(SB)/4, $0x3ca9134e
+DATA constants<>+1932(SB)/4, $0x3ca9134e
+DATA constants<>+1936(SB)/4, $0x3ca9134e
+DATA constants<>+1940(SB)/4, $0x3ca9134e
+DATA constants<>+1944(SB)/4, $0x3ca9134e
+DATA constants<>+1948(SB)/4, $0x3ca9134e
+DATA constants<>+1952(SB)/4, $0x3ca9134e
+DATA constants<>+1956(SB)/4, $0x3ca9134e
+DATA constants<>+1960(SB)/4, $0x3ca9134e
+DATA constants<>+1964(SB)/4, $0x3ca9134e
+DATA constants<>+1968(SB)/4, $0x3ca9134e
+DATA constants<>+1972(SB)/4, $0x3ca9134e
+DATA constants<>+1976(SB)/4, $0x3ca9134e
+DATA constants<>+1980(SB)/4, $0x3ca9134e
+DATA constants<>+1984(SB)/4, $0xbd5c1e2d
+DATA constants<>+1988(SB)/4, $0xbd5c1e2d
+DATA constants<>+1992(SB)/4, $0xbd5c1e2d
+DATA constants<>+1996(SB)/4, $0xbd5c1e2d
+DATA constants<>+2000(SB)/4, $0xbd5c1e2d
+DATA constants<>+2004(SB)/4, $0xbd5c1e2d
+DATA constants<>+2008(SB)/4, $0xbd5c1e2d
+DATA constants<>+2012(SB)/4, $0xbd5c1e2d
+DATA constants<>+2016(SB)/4, $0xbd5c1e2d
+DATA constants<>+2020(SB)/4, $0xbd5c1e2d
+DATA constants<>+2024(SB)/4, $0xbd5c1e2d
+DATA constants<>+2028(SB)/4, $0xbd5c1e2d
+DATA constants<>+2032(SB)/4, $0xbd5c1e2d
+DATA constants<>+2036(SB)/4, $0xbd5c1e2d
+DATA constants<>+2040(SB)/4, $0xbd5c1e2d
+DATA constants<>+2044(SB)/4, $0xbd5c1e2d
+DATA constants<>+2048(SB)/4, $0x3e088393
+DATA constants<>+2052(SB)/4, $0x3e088393
+DATA constants<>+2056(SB)/4, $0x3e088393
+DATA constants<>+2060(SB)/4, $0x3e088393
+DATA constants<>+2064(SB)/4, $0x3e088393
+DATA constants<>+2068(SB)/4, $0x3e088393
+DATA constants<>+2072(SB)/4, $0x3e088393
+DATA constants<>+2076(SB)/4, $0x3e088393
+DATA constants<>+2080(SB)/4, $0x3e088393
+DATA constants<>+2084(SB)/4, $0x3e088393
+DATA constants<>+2088(SB)/4, $0x3e088393
+DATA constants<>+2092(SB)/4, $0x3e088393
+DATA constants<>+2096(SB)/4, $0x3e088393
+DATA constants<>+2100(SB)/4, $0x3e088393
+DATA constants<>+2104(SB)/4, $0x3e088393
+DATA constants<>+2108(SB)/4, $0x3e088393
+DATA constants<>+2112(SB)/4, $0xbeaaaa99
+DATA constants<>+2116(SB)/4, $0xbeaaaa99
+DATA constants<>+2120(SB)/4, $0xbeaaaa99
+DATA constants<>+2124(SB)/4, $0xbeaaaa99
+DATA constants<>+2128(SB)/4, $0xbeaaaa99
+DATA constants<>+2132(SB)/4, $0xbeaaaa99
+DATA constants<>+2136(SB)/4, $0xbeaaaa99
+DATA constants<>+2140(SB)/4, $0xbeaaaa99
+DATA constants<>+2144(SB)/4, $0xbeaaaa99
+DATA constants<>+2148(SB)/4, $0xbeaaaa99
+DATA constants<>+2152(SB)/4, $0xbeaaaa99
+DATA constants<>+2156(SB)/4, $0xbeaaaa99
+DATA constants<>+2160(SB)/4, $0xbeaaaa99
+DATA constants<>+2164(SB)/4, $0xbeaaaa99
+DATA constants<>+2168(SB)/4, $0xbeaaaa99
+DATA constants<>+2172(SB)/4, $0xbeaaaa99
+DATA constants<>+2176(SB)/4, $0x7fffffff
+DATA constants<>+2180(SB)/4, $0x7fffffff
+DATA constants<>+2184(SB)/4, $0x7fffffff
+DATA constants<>+2188(SB)/4, $0x7fffffff
+DATA constants<>+2192(SB)/4, $0x7fffffff
+DATA constants<>+2196(SB)/4, $0x7fffffff
+DATA constants<>+2200(SB)/4, $0x7fffffff
+DATA constants<>+2204(SB)/4, $0x7fffffff
+DATA constants<>+2208(SB)/4, $0x7fffffff
+DATA constants<>+2212(SB)/4, $0x7fffffff
+DATA constants<>+2216(SB)/4, $0x7fffffff
+DATA constants<>+2220(SB)/4, $0x7fffffff
+DATA constants<>+2224(SB)/4, $0x7fffffff
+DATA constants<>+2228(SB)/4, $0x7fffffff
+DATA constants<>+2232(SB)/4, $0x7fffffff
+DATA constants<>+2236(SB)/4, $0x7fffffff
+DATA constants<>+2240(SB)/4, $0x40000000
+DATA constants<>+2244(SB)/4, $0x40000000
+DATA constants<>+2248(SB)/4, $0x40000000
+DATA constants<>+2252(SB)/4, $0x40000000
+DATA constants<>+2256(SB)/4, $0x40000000
+DATA constants<>+2260(SB)/4, $0x40000000
+DATA constants<>+2264(SB)/4, $0x40000000
+DATA constants<>+2268(SB)/4, $0x40000000
+DATA constants<>+2272(SB)/4, $0x40000000
+DATA constants<>+2276(SB)/4, $0x40000000
+DATA constants<>+2280(SB)/4, $0x40000000
+DATA constants<>+2284(SB)/4, $0x40000000
+DATA constants<>+2288(SB)/4, $0x40000000
+DATA constants<>+2292(SB)/4, $0x40000000
+DATA constants<>+2296(SB)/4, $0x40000000
+DATA constants<>+2300(SB)/4, $0x40000000
+DATA constants<>+2304(SB)/4, $0x3f200000
+DATA constants<>+2308(SB)/4, $0x3f200000
+DATA constants<>+2312(SB)/4, $0x3f200000
+DATA constants<>+2316(SB)/4, $0x3f200000
+DATA constants<>+2320(SB)/4, $0x3f200000
+DATA constants<>+2324(SB)/4, $0x3f200000
+DATA constants<>+2328(SB)/4, $0x3f200000
+DATA constants<>+2332(SB)/4, $0x3f200000
+DATA constants<>+2336(SB)/4, $0x3f200000
+DATA constants<>+2340(SB)/4, $0x3f200000
+DATA constants<>+2344(SB)/4, $0x3f200000
+DATA constants<>+2348(SB)/4, $0x3f200000
+DATA constants<>+2352(SB)/4, $0x3f200000
+DATA constants<>+2356(SB)/4, $0x3f200000
+DATA constants<>+2360(SB)/4, $0x3f200000
+DATA constants<>+2364(SB)/4, $0x3f200000
+DATA constants<>+2368(SB)/4, $0xba1d0d41
+DATA constants<>+2372(SB)/4, $0xba1d0d41
+DATA constants<>+2376(SB)/4, $0xba1d0d41
+DATA constants<>+2380(SB)/4, $0xba1d0d41
+DATA constants<>+2384(SB)/4, $0xba1d0d41
+DATA constants<>+2388(SB)/4, $0xba1d0d41
+DATA constants<>+2392(SB)/4, $0xba1d0d41
+DATA constants<>+2396(SB)/4, $0xba1d0d41
+DATA constants<>+2400(SB)/4, $0xba1d0d41
+DATA constants<>+2404(SB)/4, $0xba1d0d41
+DATA constants<>+2408(SB)/4, $0xba1d0d41
+DATA constants<>+2412(SB)/4, $0xba1d0d41
+DATA constants<>+2416(SB)/4, $0xba1d0d41
+DATA constants<>+2420(SB)/4, $0xba1d0d41
+DATA constants<>+2424(SB)/4, $0xba1d0d41
+DATA constants<>+2428(SB)/4, $0xba1d0d41
+DATA constants<>+2432(SB)/4, $0x3ba39fa4
+DATA constants<>+2436(SB)/4, $0x3ba39fa4
+DATA constants<>+2440(SB)/4, $0x3ba39fa4
+DATA constants<>+2444(SB)/4, $0x3ba39fa4
+DATA constants<>+2448(SB)/4, $0x3ba39fa4
+DATA constants<>+2452(SB)/4, $0x3ba39fa4
+DATA constants<>+2456(SB)/4, $0x3ba39fa4
+DATA constants<>+2460(SB)/4, $0x3ba39fa4
+DATA constants<>+2464(SB)/4, $0x3ba39fa4
+DATA constants<>+2468(SB)/4, $0x3ba39fa4
+DATA constants<>+2472(SB)/4, $0x3ba39fa4
+DATA constants<>+2476(SB)/4, $0x3ba39fa4
+DATA constants<>+2480(SB)/4, $0x3ba39fa4
+DATA constants<>+2484(SB)/4, $0x3ba39fa4
+DATA constants<>+2488(SB)/4, $0x3ba39fa4
+DATA constants<>+2492(SB)/4, $0x3ba39fa4
+DATA constants<>+2496(SB)/4, $0xbcdb45e9
+DATA constants<>+2500(SB)/4, $0xbcdb45e9
+DATA constants<>+2504(SB)/4, $0xbcdb45e9
+DATA constants<>+2508(SB)/4, $0xbcdb45e9
+DATA constants<>+2512(SB)/4, $0xbcdb45e9
+DATA constants<>+2516(SB)/4, $0xbcdb45e9
+DATA constants<>+2520(SB)/4, $0xbcdb45e9
+DATA constants<>+2524(SB)/4, $0xbcdb45e9
+DATA constants<>+2528(SB)/4, $0xbcdb45e9
+DATA constants<>+2532(SB)/4, $0xbcdb45e9
+DATA constants<>+2536(SB)/4, $0xbcdb45e9
+DATA constants<>+2540(SB)/4, $0xbcdb45e9
+DATA constants<>+2544(SB)/4, $0xbcdb45e9
+DATA constants<>+2548(SB)/4, $0xbcdb45e9
+DATA constants<>+2552(SB)/4, $0xbcdb45e9
+DATA constants<>+2556(SB)/4, $0xbcdb45e9
+DATA constants<>+2560(SB)/4, $0x3de70d23
+DATA constants<>+2564(SB)/4, $0x3de70d23
+DATA constants<>+2568(SB)/4, $0x3de70d23
+DATA constants<>+2572(SB)/4, $0x3de70d23
+DATA constants<>+2576(SB)/4, $0x3de70d23
+DATA constants<>+2580(SB)/4, $0x3de70d23
+DATA constants<>+2584(SB)/4, $0x3de70d23
+DATA constants<>+2588(SB)/4, $0x3de70d23
+DATA constants<>+2592(SB)/4, $0x3de70d23
+DATA constants<>+2596(SB)/4, $0x3de70d23
+DATA constants<>+2600(SB)/4, $0x3de70d23
+DATA constants<>+2604(SB)/4, $0x3de70d23
+DATA constants<>+2608(SB)/4, $0x3de70d23
+DATA constants<>+2612(SB)/4, $0x3de70d23
+DATA constants<>+2616(SB)/4, $0x3de70d23
+DATA constants<>+2620(SB)/4, $0x3de70d23
+DATA constants<>+2624(SB)/4, $0xbec09370
+DATA constants<>+2628(SB)/4, $0xbec09370
+DATA constants<>+2632(SB)/4, $0xbec09370
+DATA constants<>+2636(SB)/4, $0xbec09370
+DATA constants<>+2640(SB)/4, $0xbec09370
+DATA constants<>+2644(SB)/4, $0xbec09370
+DATA constants<>+2648(SB)/4, $0xbec09370
+DATA constants<>+2652(SB)/4, $0xbec09370
+DATA constants<>+2656(SB)/4, $0xbec09370
+DATA constants<>+2660(SB)/4, $0xbec09370
+DATA constants<>+2664(SB)/4, $0xbec09370
+DATA constants<>+2668(SB)/4, $0xbec09370
+DATA constants<>+2672(SB)/4, $0xbec09370
+DATA constants<>+2676(SB)/4, $0xbec09370
+DATA constants<>+2680(SB)/4, $0xbec09370
+DATA constants<>+2684(SB)/4, $0xbec09370
+DATA constants<>+2688(SB)/4, $0x3e0375d3
+DATA constants<>+2692(SB)/4, $0x3e0375d3
+DATA constants<>+2696(SB)/4, $0x3e0375d3
+DATA constants<>+2700(SB)/4, $0x3e0375d3
+DATA constants<>+2704(SB)/4, $0x3e0375d3
+DATA constants<>+2708(SB)/4, $0x3e0375d3
+DATA constants<>+2712(SB)/4, $0x3e0375d3
+DATA constants<>+2716(SB)/4, $0x3e0375d3
+DATA constants<>+2720(SB)/4, $0x3e0375d3
+DATA constants<>+2724(SB)/4, $0x3e0375d3
+DATA constants<>+2728(SB)/4, $0x3e0375d3
+DATA constants<>+2732(SB)/4, $0x3e0375d3
+DATA constants<>+2736(SB)/4, $0x3e0375d3
+DATA constants<>+2740(SB)/4, $0x3e0375d3
+DATA constants<>+2744(SB)/4, $0x3e0375d3
+DATA constants<>+2748(SB)/4, $0x3e0375d3
+DATA constants<>+2752(SB)/4, $0x407b3333
+DATA constants<>+2756(SB)/4, $0x407b3333
+DATA constants<>+2760(SB)/4, $0x407b3333
+DATA constants<>+2764(SB)/4, $0x407b3333
+DATA constants<>+2768(SB)/4, $0x407b3333
+DATA constants<>+2772(SB)/4, $0x407b3333
+DATA constants<>+2776(SB)/4, $0x407b3333
+DATA constants<>+2780(SB)/4, $0x407b3333
+DATA constants<>+2784(SB)/4, $0x407b3333
+DATA constants<>+2788(SB)/4, $0x407b3333
+DATA constants<>+2792(SB)/4, $0x407b3333
+DATA constants<>+2796(SB)/4, $0x407b3333
+DATA constants<>+2800(SB)/4, $0x407b3333
+DATA constants<>+2804(SB)/4, $0x407b3333
+DATA constants<>+2808(SB)/4, $0x407b3333
+DATA constants<>+2812(SB)/4, $0x407b3333
+DATA constants<>+2816(SB)/4, $0x37911480
+DATA constants<>+2820(SB)/4, $0x37911480
+DATA constants<>+2824(SB)/4, $0x37911480
+DATA constants<>+2828(SB)/4, $0x37911480
+DATA constants<>+2832(SB)/4, $0x37911480
+DATA constants<>+2836(SB)/4, $0x37911480
+DATA constants<>+2840(SB)/4, $0x37911480
+DATA constants<>+2844(SB)/4, $0x37911480
+DATA constants<>+2848(SB)/4, $0x37911480
+DATA constants<>+2852(SB)/4, $0x37911480
+DATA constants<>+2856(SB)/4, $0x37911480
+DATA constants<>+2860(SB)/4, $0x37911480
+DATA constants<>+2864(SB)/4, $0x37911480
+DATA constants<>+2868(SB)/4, $0x37911480
+DATA constants<>+2872(SB)/4, $0x37911480
+DATA constants<>+2876(SB)/4, $0x37911480
+DATA constants<>+2880(SB)/4, $0xb9c8e966
+DATA constants<>+2884(SB)/4, $0xb9c8e966
+DATA constants<>+2888(SB)/4, $0xb9c8e966
+DATA constants<>+2892(SB)/4, $0xb9c8e966
+DATA constants<>+2896(SB)/4, $0xb9c8e966
+DATA constants<>+2900(SB)/4, $0xb9c8e966
+DATA constants<>+2904(SB)/4, $0xb9c8e966
+DATA constants<>+2908(SB)/4, $0xb9c8e966
+DATA constants<>+2912(SB)/4, $0xb9c8e966
+DATA constants<>+2916(SB)/4, $0xb9c8e966
+DATA constants<>+2920(SB)/4, $0xb9c8e966
+DATA constants<>+2924(SB)/4, $0xb9c8e966
+DATA constants<>+2928(SB)/4, $0xb9c8e966
+DATA constants<>+2932(SB)/4, $0xb9c8e966
+DATA constants<>+2936(SB)/4, $0xb9c8e966
+DATA constants<>+2940(SB)/4, $0xb9c8e966
+DATA constants<>+2944(SB)/4, $0x3b7e899b
+DATA constants<>+2948(SB)/4, $0x3b7e899b
+DATA constants<>+2952(SB)/4, $0x3b7e899b
+DATA constants<>+2956(SB)/4, $0x3b7e899b
+DATA constants<>+2960(SB)/4, $0x3b7e899b
+DATA constants<>+2964(SB)/4, $0x3b7e899b
+DATA constants<>+2968(SB)/4, $0x3b7e899b
+DATA constants<>+2972(SB)/4, $0x3b7e899b
+DATA constants<>+2976(SB)/4, $0x3b7e899b
+DATA constants<>+2980(SB)/4, $0x3b7e899b
+DATA constants<>+2984(SB)/4, $0x3b7e899b
+DATA constants<>+2988(SB)/4, $0x3b7e899b
+DATA constants<>+2992(SB)/4, $0x3b7e899b
+DATA constants<>+2996(SB)/4, $0x3b7e899b
+DATA constants<>+3000(SB)/4, $0x3b7e899b
+DATA constants<>+3004(SB)/4, $0x3b7e899b
+DATA constants<>+3008(SB)/4, $0xbcc6b180
+DATA constants<>+3012(SB)/4, $0xbcc6b180
+DATA constants<>+3016(SB)/4, $0xbcc6b180
+DATA constants<>+3020(SB)/4, $0xbcc6b180
+DATA constants<>+3024(SB)/4, $0xbcc6b180
+DATA constants<>+3028(SB)/4, $0xbcc6b180
+DATA constants<>+3032(SB)/4, $0xbcc6b180
+DATA constants<>+3036(SB)/4, $0xbcc6b180
+DATA constants<>+3040(SB)/4, $0xbcc6b180
+DATA constants<>+3044(SB)/4, $0xbcc6b180
+DATA constants<>+3048(SB)/4, $0xbcc6b180
+DATA constants<>+3052(SB)/4, $0xbcc6b180
+DATA constants<>+3056(SB)/4, $0xbcc6b180
+DATA constants<>+3060(SB)/4, $0xbcc6b180
+DATA constants<>+3064(SB)/4, $0xbcc6b180
+DATA constants<>+3068(SB)/4, $0xbcc6b180
+DATA constants<>+3072(SB)/4, $0x3ddaae58
+DATA constants<>+3076(SB)/4, $0x3ddaae58
+DATA constants<>+3080(SB)/4, $0x3ddaae58
+DATA constants<>+3084(SB)/4, $0x3ddaae58
+DATA constants<>+3088(SB)/4, $0x3ddaae58
+DATA constants<>+3092(SB)/4, $0x3ddaae58
+DATA constants<>+3096(SB)/4, $0x3ddaae58
+DATA constants<>+3100(SB)/4, $0x3ddaae58
+DATA constants<>+3104(SB)/4, $0x3ddaae58
+DATA constants<>+3108(SB)/4, $0x3ddaae58
+DATA constants<>+3112(SB)/4, $0x3ddaae58
+DATA constants<>+3116(SB)/4, $0x3ddaae58
+DATA constants<>+3120(SB)/4, $0x3ddaae58
+DATA constants<>+3124(SB)/4, $0x3ddaae58
+DATA constants<>+3128(SB)/4, $0x3ddaae58
+DATA constants<>+3132(SB)/4, $0x3ddaae58
+DATA constants<>+3136(SB)/4, $0x3f228550
+DATA constants<>+3140(SB)/4, $0x3f228550
+DATA constants<>+3144(SB)/4, $0x3f228550
+DATA constants<>+3148(SB)/4, $0x3f228550
+DATA constants<>+3152(SB)/4, $0x3f228550
+DATA constants<>+3156(SB)/4, $0x3f228550
+DATA constants<>+3160(SB)/4, $0x3f228550
+DATA constants<>+3164(SB)/4, $0x3f228550
+DATA constants<>+3168(SB)/4, $0x3f228550
+DATA constants<>+3172(SB)/4, $0x3f228550
+DATA constants<>+3176(SB)/4, $0x3f228550
+DATA constants<>+3180(SB)/4, $0x3f228550
+DATA constants<>+3184(SB)/4, $0x3f228550
+DATA constants<>+3188(SB)/4, $0x3f228550
+DATA constants<>+3192(SB)/4, $0x3f228550
+DATA constants<>+3196(SB)/4, $0x3f228550
+DATA constants<>+3200(SB)/4, $0x3e03ce86
+DATA constants<>+3204(SB)/4, $0x3e03ce86
+DATA constants<>+3208(SB)/4, $0x3e03ce86
+DATA constants<>+3212(SB)/4, $0x3e03ce86
+DATA constants<>+3216(SB)/4, $0x3e03ce86
+DATA constants<>+3220(SB)/4, $0x3e03ce86
+DATA constants<>+3224(SB)/4, $0x3e03ce86
+DATA constants<>+3228(SB)/4, $0x3e03ce86
+DATA constants<>+3232(SB)/4, $0x3e03ce86
+DATA constants<>+3236(SB)/4, $0x3e03ce86
+DATA constants<>+3240(SB)/4, $0x3e03ce86
+DATA constants<>+3244(SB)/4, $0x3e03ce86
+DATA constants<>+3248(SB)/4, $0x3e03ce86
+DATA constants<>+3252(SB)/4, $0x3e03ce86
+DATA constants<>+3256(SB)/4, $0x3e03ce86
+DATA constants<>+3260(SB)/4, $0x3e03ce86
+DATA constants<>+3264(SB)/4, $0x3f6c0000
+DATA constants<>+3268(SB)/4, $0x3f6c0000
+DATA constants<>+3272(SB)/4, $0x3f6c0000
+DATA constants<>+3276(SB)/4, $0x3f6c0000
+DATA constants<>+3280(SB)/4, $0x3f6c0000
+DATA constants<>+3284(SB)/4, $0x3f6c0000
+DATA constants<>+3288(SB)/4, $0x3f6c0000
+DATA constants<>+3292(SB)/4, $0x3f6c0000
+DATA constants<>+3296(SB)/4, $0x3f6c0000
+DATA constants<>+3300(SB)/4, $0x3f6c0000
+DATA constants<>+3304(SB)/4, $0x3f6c0000
+DATA constants<>+3308(SB)/4, $0x3f6c0000
+DATA constants<>+3312(SB)/4, $0x3f6c0000
+DATA constants<>+3316(SB)/4, $0x3f6c0000
+DATA constants<>+3320(SB)/4, $0x3f6c0000
+DATA constants<>+3324(SB)/4, $0x3f6c0000
+DATA constants<>+3328(SB)/4, $0x41a00000
+DATA constants<>+3332(SB)/4, $0x41a00000
+DATA constants<>+3336(SB)/4, $0x41a00000
+DATA constants<>+3340(SB)/4, $0x41a00000
+DATA constants<>+3344(SB)/4, $0x41a00000
+DATA constants<>+3348(SB)/4, $0x41a00000
+DATA constants<>+3352(SB)/4, $0x41a00000
+DATA constants<>+3356(SB)/4, $0x41a00000
+DATA constants<>+3360(SB)/4, $0x41a00000
+DATA constants<>+3364(SB)/4, $0x41a00000
+DATA constants<>+3368(SB)/4, $0x41a00000
+DATA constants<>+3372(SB)/4, $0x41a00000
+DATA constants<>+3376(SB)/4, $0x41a00000
+DATA constants<>+3380(SB)/4, $0x41a00000
+DATA constants<>+3384(SB)/4, $0x41a00000
+DATA constants<>+3388(SB)/4, $0x41a00000
+DATA constants<>+3392(SB)/4, $0x0000007f
+DATA constants<>+3396(SB)/4, $0x0000007f
+DATA constants<>+3400(SB)/4, $0x0000007f
+DATA constants<>+3404(SB)/4, $0x0000007f
+DATA constants<>+3408(SB)/4, $0x0000007f
+DATA constants<>+3412(SB)/4, $0x0000007f
+DATA constants<>+3416(SB)/4, $0x0000007f
+DATA constants<>+3420(SB)/4, $0x0000007f
+DATA constants<>+3424(SB)/4, $0x0000007f
+DATA constants<>+3428(SB)/4, $0x0000007f
+DATA constants<>+3432(SB)/4, $0x0000007f
+DATA constants<>+3436(SB)/4, $0x0000007f
+DATA constants<>+3440(SB)/4, $0x0000007f
+DATA constants<>+3444(SB)/4, $0x0000007f
+DATA constants<>+3448(SB)/4, $0x0000007f
+DATA constants<>+3452(SB)/4, $0x0000007f
+GLOBL constants<>(SB), RODATA|NOPTR, $3456
 
 // func addAVX512(dst *float32, a *float32, b *float32, vectors int)
 // Requires: AVX, AVX512F
@@ -1062,30 +1078,29 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Z0
 
 next:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+256(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+320(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+384(SB), Z0, Z1
-	VRNDSCALEPS  $0x00, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z0
-	VFNMADD231PS constants<>+512(SB), Z1, Z0
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z0, Z2
-	VFMADD213PS  constants<>+704(SB), Z0, Z2
-	VFMADD213PS  constants<>+768(SB), Z0, Z2
-	VFMADD213PS  constants<>+832(SB), Z0, Z2
-	VFMADD213PS  constants<>+128(SB), Z0, Z2
-	VMULPS       Z0, Z0, Z3
-	VFMADD213PS  Z0, Z3, Z2
-	VADDPS       constants<>+64(SB), Z2, Z2
-	VSCALEFPS    Z1, Z2, Z2
-	VMOVUPS      Z2, (AX)
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Z0
+	VMOVUPS     constants<>+256(SB), Z1
+	VMAXPS      Z0, Z1, Z0
+	VMOVUPS     constants<>+320(SB), Z1
+	VMINPS      Z0, Z1, Z0
+	VMOVUPS     constants<>+384(SB), Z1
+	VFMADD213PS constants<>+448(SB), Z0, Z1
+	VSUBPS      constants<>+448(SB), Z1, Z1
+	VFMADD231PS constants<>+512(SB), Z1, Z0
+	VFMADD231PS constants<>+576(SB), Z1, Z0
+	VMOVUPS     constants<>+640(SB), Z2
+	VFMADD213PS constants<>+704(SB), Z0, Z2
+	VFMADD213PS constants<>+768(SB), Z0, Z2
+	VFMADD213PS constants<>+832(SB), Z0, Z2
+	VFMADD213PS constants<>+896(SB), Z0, Z2
+	VFMADD213PS constants<>+64(SB), Z0, Z2
+	VFMADD213PS constants<>+64(SB), Z0, Z2
+	VSCALEFPS   Z1, Z2, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1099,38 +1114,37 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Z0
 
 next:
-	VMOVUPS      (CX), Z0
-	VPORD        constants<>+896(SB), Z0, Z2
-	VMOVUPS      constants<>+256(SB), Z3
-	VMAXPS       Z2, Z3, Z2
-	VMOVUPS      constants<>+320(SB), Z3
-	VMINPS       Z2, Z3, Z2
-	VMULPS       constants<>+384(SB), Z2, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VFNMADD231PS constants<>+448(SB), Z3, Z2
-	VFNMADD231PS constants<>+512(SB), Z3, Z2
-	VMOVUPS      constants<>+576(SB), Z4
-	VFMADD213PS  constants<>+640(SB), Z2, Z4
-	VFMADD213PS  constants<>+704(SB), Z2, Z4
-	VFMADD213PS  constants<>+768(SB), Z2, Z4
-	VFMADD213PS  constants<>+832(SB), Z2, Z4
-	VFMADD213PS  constants<>+128(SB), Z2, Z4
-	VMULPS       Z2, Z2, Z5
-	VFMADD213PS  Z2, Z5, Z4
-	VADDPS       constants<>+64(SB), Z4, Z4
-	VSCALEFPS    Z3, Z4, Z4
-	VMOVAPS      Z4, Z2
-	VPXORD       Z1, Z1, Z1
-	VMOVUPS      constants<>+64(SB), Z3
-	VCMPPS       $0x01, Z1, Z0, K1
-	VBLENDMPS    Z4, Z3, K1, Z2
-	VADDPS       constants<>+64(SB), Z4, Z4
-	VDIVPS       Z4, Z2, Z2
-	VMOVUPS      Z2, (AX)
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Z0
+	VPORD       constants<>+960(SB), Z0, Z2
+	VMOVUPS     constants<>+256(SB), Z3
+	VMAXPS      Z2, Z3, Z2
+	VMOVUPS     constants<>+320(SB), Z3
+	VMINPS      Z2, Z3, Z2
+	VMOVUPS     constants<>+384(SB), Z3
+	VFMADD213PS constants<>+448(SB), Z2, Z3
+	VSUBPS      constants<>+448(SB), Z3, Z3
+	VFMADD231PS constants<>+512(SB), Z3, Z2
+	VFMADD231PS constants<>+576(SB), Z3, Z2
+	VMOVUPS     constants<>+640(SB), Z4
+	VFMADD213PS constants<>+704(SB), Z2, Z4
+	VFMADD213PS constants<>+768(SB), Z2, Z4
+	VFMADD213PS constants<>+832(SB), Z2, Z4
+	VFMADD213PS constants<>+896(SB), Z2, Z4
+	VFMADD213PS constants<>+64(SB), Z2, Z4
+	VFMADD213PS constants<>+64(SB), Z2, Z4
+	VSCALEFPS   Z3, Z4, Z4
+	VMOVAPS     Z4, Z2
+	VPXORD      Z1, Z1, Z1
+	VMOVUPS     constants<>+64(SB), Z3
+	VCMPPS      $0x01, Z1, Z0, K1
+	VBLENDMPS   Z4, Z3, K1, Z2
+	VADDPS      constants<>+64(SB), Z4, Z4
+	VDIVPS      Z4, Z2, Z2
+	VMOVUPS     Z2, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1145,22 +1159,22 @@ TEXT ·logisticAVX512(SB), NOSPLIT, $0-32
 
 next:
 	VMOVUPS     (CX), Z0
-	VMOVUPS     constants<>+960(SB), Z1
-	VMAXPS      Z0, Z1, Z0
 	VMOVUPS     constants<>+1024(SB), Z1
+	VMAXPS      Z0, Z1, Z0
+	VMOVUPS     constants<>+1088(SB), Z1
 	VMINPS      Z0, Z1, Z0
 	VMULPS      Z0, Z0, Z1
-	VMOVUPS     constants<>+1088(SB), Z2
-	VFMADD213PS constants<>+1152(SB), Z1, Z2
+	VMOVUPS     constants<>+1152(SB), Z2
 	VFMADD213PS constants<>+1216(SB), Z1, Z2
 	VFMADD213PS constants<>+1280(SB), Z1, Z2
 	VFMADD213PS constants<>+1344(SB), Z1, Z2
-	VMOVUPS     constants<>+1408(SB), Z3
-	VFMADD213PS constants<>+1472(SB), Z1, Z3
+	VFMADD213PS constants<>+1408(SB), Z1, Z2
+	VMOVUPS     constants<>+1472(SB), Z3
 	VFMADD213PS constants<>+1536(SB), Z1, Z3
 	VFMADD213PS constants<>+1600(SB), Z1, Z3
 	VFMADD213PS constants<>+1664(SB), Z1, Z3
 	VFMADD213PS constants<>+1728(SB), Z1, Z3
+	VFMADD213PS constants<>+1792(SB), Z1, Z3
 	VMULPS      Z0, Z2, Z2
 	VDIVPS      Z3, Z2, Z2
 	VADDPS      constants<>+128(SB), Z2, Z2
@@ -1186,22 +1200,22 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-32
 next:
 	VMOVUPS     (CX), Z0
 	VMOVAPS     Z0, Z1
-	VMOVUPS     constants<>+960(SB), Z2
-	VMAXPS      Z1, Z2, Z1
 	VMOVUPS     constants<>+1024(SB), Z2
+	VMAXPS      Z1, Z2, Z1
+	VMOVUPS     constants<>+1088(SB), Z2
 	VMINPS      Z1, Z2, Z1
 	VMULPS      Z1, Z1, Z2
-	VMOVUPS     constants<>+1088(SB), Z3
-	VFMADD213PS constants<>+1152(SB), Z2, Z3
+	VMOVUPS     constants<>+1152(SB), Z3
 	VFMADD213PS constants<>+1216(SB), Z2, Z3
 	VFMADD213PS constants<>+1280(SB), Z2, Z3
 	VFMADD213PS constants<>+1344(SB), Z2, Z3
-	VMOVUPS     constants<>+1408(SB), Z4
-	VFMADD213PS constants<>+1472(SB), Z2, Z4
+	VFMADD213PS constants<>+1408(SB), Z2, Z3
+	VMOVUPS     constants<>+1472(SB), Z4
 	VFMADD213PS constants<>+1536(SB), Z2, Z4
 	VFMADD213PS constants<>+1600(SB), Z2, Z4
 	VFMADD213PS constants<>+1664(SB), Z2, Z4
 	VFMADD213PS constants<>+1728(SB), Z2, Z4
+	VFMADD213PS constants<>+1792(SB), Z2, Z4
 	VMULPS      Z1, Z3, Z3
 	VDIVPS      Z4, Z3, Z3
 	VADDPS      constants<>+128(SB), Z3, Z3
@@ -1226,51 +1240,50 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Z0
 
 next:
-	VMOVUPS      (CX), Z0
-	VMULPS       Z0, Z0, Z1
-	VMOVUPS      constants<>+1792(SB), Z2
-	VFMADD213PS  constants<>+1856(SB), Z1, Z2
-	VFMADD213PS  constants<>+1920(SB), Z1, Z2
-	VFMADD213PS  constants<>+1984(SB), Z1, Z2
-	VFMADD213PS  constants<>+2048(SB), Z1, Z2
-	VMULPS       Z1, Z2, Z2
-	VFMADD213PS  Z0, Z0, Z2
-	VPANDD       constants<>+2112(SB), Z0, Z1
-	VADDPS       Z1, Z1, Z1
-	VMOVUPS      constants<>+256(SB), Z3
-	VMAXPS       Z1, Z3, Z1
-	VMOVUPS      constants<>+320(SB), Z3
-	VMINPS       Z1, Z3, Z1
-	VMULPS       constants<>+384(SB), Z1, Z3
-	VRNDSCALEPS  $0x00, Z3, Z3
-	VFNMADD231PS constants<>+448(SB), Z3, Z1
-	VFNMADD231PS constants<>+512(SB), Z3, Z1
-	VMOVUPS      constants<>+576(SB), Z4
-	VFMADD213PS  constants<>+640(SB), Z1, Z4
-	VFMADD213PS  constants<>+704(SB), Z1, Z4
-	VFMADD213PS  constants<>+768(SB), Z1, Z4
-	VFMADD213PS  constants<>+832(SB), Z1, Z4
-	VFMADD213PS  constants<>+128(SB), Z1, Z4
-	VMULPS       Z1, Z1, Z5
-	VFMADD213PS  Z1, Z5, Z4
-	VADDPS       constants<>+64(SB), Z4, Z4
-	VSCALEFPS    Z3, Z4, Z4
-	VADDPS       constants<>+64(SB), Z4, Z4
-	VMOVUPS      constants<>+2176(SB), Z1
-	VDIVPS       Z4, Z1, Z4
-	VMOVUPS      constants<>+64(SB), Z1
-	VSUBPS       Z4, Z1, Z4
-	VPANDD       constants<>+2112(SB), Z0, Z1
-	VPANDD       constants<>+896(SB), Z0, Z0
-	VPXORD       Z0, Z4, Z4
-	VMOVUPS      constants<>+2240(SB), Z0
-	VCMPPS       $0x01, Z0, Z1, K1
-	VBLENDMPS    Z2, Z4, K1, Z4
-	VMOVUPS      Z4, (AX)
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Z0
+	VMULPS      Z0, Z0, Z1
+	VMOVUPS     constants<>+1856(SB), Z2
+	VFMADD213PS constants<>+1920(SB), Z1, Z2
+	VFMADD213PS constants<>+1984(SB), Z1, Z2
+	VFMADD213PS constants<>+2048(SB), Z1, Z2
+	VFMADD213PS constants<>+2112(SB), Z1, Z2
+	VMULPS      Z1, Z2, Z2
+	VFMADD213PS Z0, Z0, Z2
+	VPANDD      constants<>+2176(SB), Z0, Z1
+	VADDPS      Z1, Z1, Z1
+	VMOVUPS     constants<>+256(SB), Z3
+	VMAXPS      Z1, Z3, Z1
+	VMOVUPS     constants<>+320(SB), Z3
+	VMINPS      Z1, Z3, Z1
+	VMOVUPS     constants<>+384(SB), Z3
+	VFMADD213PS constants<>+448(SB), Z1, Z3
+	VSUBPS      constants<>+448(SB), Z3, Z3
+	VFMADD231PS constants<>+512(SB), Z3, Z1
+	VFMADD231PS constants<>+576(SB), Z3, Z1
+	VMOVUPS     constants<>+640(SB), Z4
+	VFMADD213PS constants<>+704(SB), Z1, Z4
+	VFMADD213PS constants<>+768(SB), Z1, Z4
+	VFMADD213PS constants<>+832(SB), Z1, Z4
+	VFMADD213PS constants<>+896(SB), Z1, Z4
+	VFMADD213PS constants<>+64(SB), Z1, Z4
+	VFMADD213PS constants<>+64(SB), Z1, Z4
+	VSCALEFPS   Z3, Z4, Z4
+	VADDPS      constants<>+64(SB), Z4, Z4
+	VMOVUPS     constants<>+2240(SB), Z1
+	VDIVPS      Z4, Z1, Z4
+	VMOVUPS     constants<>+64(SB), Z1
+	VSUBPS      Z4, Z1, Z4
+	VPANDD      constants<>+2176(SB), Z0, Z1
+	VPANDD      constants<>+960(SB), Z0, Z0
+	VPXORD      Z0, Z4, Z4
+	VMOVUPS     constants<>+2304(SB), Z0
+	VCMPPS      $0x01, Z0, Z1, K1
+	VBLENDMPS   Z2, Z4, K1, Z4
+	VMOVUPS     Z4, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1284,58 +1297,57 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Z0
 
 next:
-	VMOVUPS      (CX), Z0
-	VMULPS       Z0, Z0, Z1
-	VMOVUPS      constants<>+2304(SB), Z2
-	VFMADD213PS  constants<>+2368(SB), Z1, Z2
-	VFMADD213PS  constants<>+2432(SB), Z1, Z2
-	VFMADD213PS  constants<>+2496(SB), Z1, Z2
-	VFMADD213PS  constants<>+2560(SB), Z1, Z2
-	VFMADD213PS  constants<>+2624(SB), Z1, Z2
-	VFMADD213PS  Z0, Z0, Z2
-	VPANDD       constants<>+2112(SB), Z0, Z1
-	VMOVUPS      constants<>+2688(SB), Z3
-	VMINPS       Z1, Z3, Z1
-	VMOVUPS      constants<>+2752(SB), Z3
-	VFMADD213PS  constants<>+2816(SB), Z1, Z3
-	VFMADD213PS  constants<>+2880(SB), Z1, Z3
-	VFMADD213PS  constants<>+2944(SB), Z1, Z3
-	VFMADD213PS  constants<>+3008(SB), Z1, Z3
-	VFMADD213PS  constants<>+3072(SB), Z1, Z3
-	VFMADD213PS  constants<>+3136(SB), Z1, Z3
-	VFMADD213PS  Z1, Z1, Z3
-	VPXORD       constants<>+896(SB), Z3, Z3
-	VMOVUPS      constants<>+256(SB), Z1
-	VMAXPS       Z3, Z1, Z3
-	VMOVUPS      constants<>+320(SB), Z1
-	VMINPS       Z3, Z1, Z3
-	VMULPS       constants<>+384(SB), Z3, Z1
-	VRNDSCALEPS  $0x00, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z3
-	VFNMADD231PS constants<>+512(SB), Z1, Z3
-	VMOVUPS      constants<>+576(SB), Z4
-	VFMADD213PS  constants<>+640(SB), Z3, Z4
-	VFMADD213PS  constants<>+704(SB), Z3, Z4
-	VFMADD213PS  constants<>+768(SB), Z3, Z4
-	VFMADD213PS  constants<>+832(SB), Z3, Z4
-	VFMADD213PS  constants<>+128(SB), Z3, Z4
-	VMULPS       Z3, Z3, Z5
-	VFMADD213PS  Z3, Z5, Z4
-	VADDPS       constants<>+64(SB), Z4, Z4
-	VSCALEFPS    Z1, Z4, Z4
-	VMOVUPS      constants<>+64(SB), Z1
-	VSUBPS       Z4, Z1, Z4
-	VPANDD       constants<>+2112(SB), Z0, Z1
-	VPANDD       constants<>+896(SB), Z0, Z0
-	VPXORD       Z0, Z4, Z4
-	VMOVUPS      constants<>+3200(SB), Z0
-	VCMPPS       $0x01, Z0, Z1, K1
-	VBLENDMPS    Z2, Z4, K1, Z4
-	VMOVUPS      Z4, (AX)
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Z0
+	VMULPS      Z0, Z0, Z1
+	VMOVUPS     constants<>+2368(SB), Z2
+	VFMADD213PS constants<>+2432(SB), Z1, Z2
+	VFMADD213PS constants<>+2496(SB), Z1, Z2
+	VFMADD213PS constants<>+2560(SB), Z1, Z2
+	VFMADD213PS constants<>+2624(SB), Z1, Z2
+	VFMADD213PS constants<>+2688(SB), Z1, Z2
+	VFMADD213PS Z0, Z0, Z2
+	VPANDD      constants<>+2176(SB), Z0, Z1
+	VMOVUPS     constants<>+2752(SB), Z3
+	VMINPS      Z1, Z3, Z1
+	VMOVUPS     constants<>+2816(SB), Z3
+	VFMADD213PS constants<>+2880(SB), Z1, Z3
+	VFMADD213PS constants<>+2944(SB), Z1, Z3
+	VFMADD213PS constants<>+3008(SB), Z1, Z3
+	VFMADD213PS constants<>+3072(SB), Z1, Z3
+	VFMADD213PS constants<>+3136(SB), Z1, Z3
+	VFMADD213PS constants<>+3200(SB), Z1, Z3
+	VFMADD213PS Z1, Z1, Z3
+	VPXORD      constants<>+960(SB), Z3, Z3
+	VMOVUPS     constants<>+256(SB), Z1
+	VMAXPS      Z3, Z1, Z3
+	VMOVUPS     constants<>+320(SB), Z1
+	VMINPS      Z3, Z1, Z3
+	VMOVUPS     constants<>+384(SB), Z1
+	VFMADD213PS constants<>+448(SB), Z3, Z1
+	VSUBPS      constants<>+448(SB), Z1, Z1
+	VFMADD231PS constants<>+512(SB), Z1, Z3
+	VFMADD231PS constants<>+576(SB), Z1, Z3
+	VMOVUPS     constants<>+640(SB), Z4
+	VFMADD213PS constants<>+704(SB), Z3, Z4
+	VFMADD213PS constants<>+768(SB), Z3, Z4
+	VFMADD213PS constants<>+832(SB), Z3, Z4
+	VFMADD213PS constants<>+896(SB), Z3, Z4
+	VFMADD213PS constants<>+64(SB), Z3, Z4
+	VFMADD213PS constants<>+64(SB), Z3, Z4
+	VSCALEFPS   Z1, Z4, Z4
+	VMOVUPS     constants<>+64(SB), Z1
+	VSUBPS      Z4, Z1, Z4
+	VPANDD      constants<>+2176(SB), Z0, Z1
+	VPANDD      constants<>+960(SB), Z0, Z0
+	VPXORD      Z0, Z4, Z4
+	VMOVUPS     constants<>+3264(SB), Z0
+	VCMPPS      $0x01, Z0, Z1, K1
+	VBLENDMPS   Z2, Z4, K1, Z4
+	VMOVUPS     Z4, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1349,37 +1361,36 @@ TEXT ·mishAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Z0
 
 next:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+3264(SB), Z1
-	VMINPS       Z0, Z1, Z1
-	VMOVUPS      constants<>+256(SB), Z2
-	VMAXPS       Z1, Z2, Z1
-	VMOVUPS      constants<>+320(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMULPS       constants<>+384(SB), Z1, Z2
-	VRNDSCALEPS  $0x00, Z2, Z2
-	VFNMADD231PS constants<>+448(SB), Z2, Z1
-	VFNMADD231PS constants<>+512(SB), Z2, Z1
-	VMOVUPS      constants<>+576(SB), Z3
-	VFMADD213PS  constants<>+640(SB), Z1, Z3
-	VFMADD213PS  constants<>+704(SB), Z1, Z3
-	VFMADD213PS  constants<>+768(SB), Z1, Z3
-	VFMADD213PS  constants<>+832(SB), Z1, Z3
-	VFMADD213PS  constants<>+128(SB), Z1, Z3
-	VMULPS       Z1, Z1, Z4
-	VFMADD213PS  Z1, Z4, Z3
-	VADDPS       constants<>+64(SB), Z3, Z3
-	VSCALEFPS    Z2, Z3, Z3
-	VADDPS       constants<>+2176(SB), Z3, Z1
-	VMULPS       Z1, Z3, Z3
-	VADDPS       constants<>+2176(SB), Z3, Z1
-	VDIVPS       Z1, Z3, Z3
-	VMULPS       Z3, Z0, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $0x40, CX
-	ADDQ         $0x40, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Z0
+	VMOVUPS     constants<>+3328(SB), Z1
+	VMINPS      Z0, Z1, Z1
+	VMOVUPS     constants<>+256(SB), Z2
+	VMAXPS      Z1, Z2, Z1
+	VMOVUPS     constants<>+320(SB), Z2
+	VMINPS      Z1, Z2, Z1
+	VMOVUPS     constants<>+384(SB), Z2
+	VFMADD213PS constants<>+448(SB), Z1, Z2
+	VSUBPS      constants<>+448(SB), Z2, Z2
+	VFMADD231PS constants<>+512(SB), Z2, Z1
+	VFMADD231PS constants<>+576(SB), Z2, Z1
+	VMOVUPS     constants<>+640(SB), Z3
+	VFMADD213PS constants<>+704(SB), Z1, Z3
+	VFMADD213PS constants<>+768(SB), Z1, Z3
+	VFMADD213PS constants<>+832(SB), Z1, Z3
+	VFMADD213PS constants<>+896(SB), Z1, Z3
+	VFMADD213PS constants<>+64(SB), Z1, Z3
+	VFMADD213PS constants<>+64(SB), Z1, Z3
+	VSCALEFPS   Z2, Z3, Z3
+	VADDPS      constants<>+2240(SB), Z3, Z1
+	VMULPS      Z1, Z3, Z3
+	VADDPS      constants<>+2240(SB), Z3, Z1
+	VDIVPS      Z1, Z3, Z3
+	VMULPS      Z3, Z0, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1590,38 +1601,37 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Y0
 
 next:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+256(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constants<>+320(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       constants<>+384(SB), Y0, Y1
-	VROUNDPS     $0x00, Y1, Y1
-	VFNMADD231PS constants<>+448(SB), Y1, Y0
-	VFNMADD231PS constants<>+512(SB), Y1, Y0
-	VMOVUPS      constants<>+576(SB), Y2
-	VFMADD213PS  constants<>+640(SB), Y0, Y2
-	VFMADD213PS  constants<>+704(SB), Y0, Y2
-	VFMADD213PS  constants<>+768(SB), Y0, Y2
-	VFMADD213PS  constants<>+832(SB), Y0, Y2
-	VFMADD213PS  constants<>+128(SB), Y0, Y2
-	VMULPS       Y0, Y0, Y3
-	VFMADD213PS  Y0, Y3, Y2
-	VADDPS       constants<>+64(SB), Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y0
-	VPSUBD       Y0, Y1, Y1
-	VPADDD       constants<>+3328(SB), Y0, Y0
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y2, Y2
-	VPADDD       constants<>+3328(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Y0
+	VMOVUPS     constants<>+256(SB), Y1
+	VMAXPS      Y0, Y1, Y0
+	VMOVUPS     constants<>+320(SB), Y1
+	VMINPS      Y0, Y1, Y0
+	VMOVUPS     constants<>+384(SB), Y1
+	VFMADD213PS constants<>+448(SB), Y0, Y1
+	VSUBPS      constants<>+448(SB), Y1, Y1
+	VFMADD231PS constants<>+512(SB), Y1, Y0
+	VFMADD231PS constants<>+576(SB), Y1, Y0
+	VMOVUPS     constants<>+640(SB), Y2
+	VFMADD213PS constants<>+704(SB), Y0, Y2
+	VFMADD213PS constants<>+768(SB), Y0, Y2
+	VFMADD213PS constants<>+832(SB), Y0, Y2
+	VFMADD213PS constants<>+896(SB), Y0, Y2
+	VFMADD213PS constants<>+64(SB), Y0, Y2
+	VFMADD213PS constants<>+64(SB), Y0, Y2
+	VCVTPS2DQ   Y1, Y1
+	VPSRAD      $0x01, Y1, Y0
+	VPSUBD      Y0, Y1, Y1
+	VPADDD      constants<>+3392(SB), Y0, Y0
+	VPSLLD      $0x17, Y0, Y0
+	VMULPS      Y0, Y2, Y2
+	VPADDD      constants<>+3392(SB), Y1, Y1
+	VPSLLD      $0x17, Y1, Y1
+	VMULPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (AX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1635,46 +1645,45 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Y0
 
 next:
-	VMOVUPS      (CX), Y0
-	VPOR         constants<>+896(SB), Y0, Y1
-	VMOVUPS      constants<>+256(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      constants<>+320(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       constants<>+384(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VFNMADD231PS constants<>+448(SB), Y2, Y1
-	VFNMADD231PS constants<>+512(SB), Y2, Y1
-	VMOVUPS      constants<>+576(SB), Y3
-	VFMADD213PS  constants<>+640(SB), Y1, Y3
-	VFMADD213PS  constants<>+704(SB), Y1, Y3
-	VFMADD213PS  constants<>+768(SB), Y1, Y3
-	VFMADD213PS  constants<>+832(SB), Y1, Y3
-	VFMADD213PS  constants<>+128(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VFMADD213PS  Y1, Y4, Y3
-	VADDPS       constants<>+64(SB), Y3, Y3
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y1
-	VPSUBD       Y1, Y2, Y2
-	VPADDD       constants<>+3328(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y3, Y3
-	VPADDD       constants<>+3328(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y3, Y3
-	VMOVAPS      Y3, Y1
-	VPXOR        Y1, Y1, Y1
-	VMOVUPS      constants<>+64(SB), Y2
-	VCMPPS       $0x01, Y1, Y0, Y0
-	VBLENDVPS    Y0, Y3, Y2, Y1
-	VADDPS       constants<>+64(SB), Y3, Y3
-	VDIVPS       Y3, Y1, Y1
-	VMOVUPS      Y1, (AX)
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Y0
+	VPOR        constants<>+960(SB), Y0, Y1
+	VMOVUPS     constants<>+256(SB), Y2
+	VMAXPS      Y1, Y2, Y1
+	VMOVUPS     constants<>+320(SB), Y2
+	VMINPS      Y1, Y2, Y1
+	VMOVUPS     constants<>+384(SB), Y2
+	VFMADD213PS constants<>+448(SB), Y1, Y2
+	VSUBPS      constants<>+448(SB), Y2, Y2
+	VFMADD231PS constants<>+512(SB), Y2, Y1
+	VFMADD231PS constants<>+576(SB), Y2, Y1
+	VMOVUPS     constants<>+640(SB), Y3
+	VFMADD213PS constants<>+704(SB), Y1, Y3
+	VFMADD213PS constants<>+768(SB), Y1, Y3
+	VFMADD213PS constants<>+832(SB), Y1, Y3
+	VFMADD213PS constants<>+896(SB), Y1, Y3
+	VFMADD213PS constants<>+64(SB), Y1, Y3
+	VFMADD213PS constants<>+64(SB), Y1, Y3
+	VCVTPS2DQ   Y2, Y2
+	VPSRAD      $0x01, Y2, Y1
+	VPSUBD      Y1, Y2, Y2
+	VPADDD      constants<>+3392(SB), Y1, Y1
+	VPSLLD      $0x17, Y1, Y1
+	VMULPS      Y1, Y3, Y3
+	VPADDD      constants<>+3392(SB), Y2, Y2
+	VPSLLD      $0x17, Y2, Y2
+	VMULPS      Y2, Y3, Y3
+	VMOVAPS     Y3, Y1
+	VPXOR       Y1, Y1, Y1
+	VMOVUPS     constants<>+64(SB), Y2
+	VCMPPS      $0x01, Y1, Y0, Y0
+	VBLENDVPS   Y0, Y3, Y2, Y1
+	VADDPS      constants<>+64(SB), Y3, Y3
+	VDIVPS      Y3, Y1, Y1
+	VMOVUPS     Y1, (AX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1689,22 +1698,22 @@ TEXT ·logisticAVX2(SB), NOSPLIT, $0-32
 
 next:
 	VMOVUPS     (CX), Y0
-	VMOVUPS     constants<>+960(SB), Y1
-	VMAXPS      Y0, Y1, Y0
 	VMOVUPS     constants<>+1024(SB), Y1
+	VMAXPS      Y0, Y1, Y0
+	VMOVUPS     constants<>+1088(SB), Y1
 	VMINPS      Y0, Y1, Y0
 	VMULPS      Y0, Y0, Y1
-	VMOVUPS     constants<>+1088(SB), Y2
-	VFMADD213PS constants<>+1152(SB), Y1, Y2
+	VMOVUPS     constants<>+1152(SB), Y2
 	VFMADD213PS constants<>+1216(SB), Y1, Y2
 	VFMADD213PS constants<>+1280(SB), Y1, Y2
 	VFMADD213PS constants<>+1344(SB), Y1, Y2
-	VMOVUPS     constants<>+1408(SB), Y3
-	VFMADD213PS constants<>+1472(SB), Y1, Y3
+	VFMADD213PS constants<>+1408(SB), Y1, Y2
+	VMOVUPS     constants<>+1472(SB), Y3
 	VFMADD213PS constants<>+1536(SB), Y1, Y3
 	VFMADD213PS constants<>+1600(SB), Y1, Y3
 	VFMADD213PS constants<>+1664(SB), Y1, Y3
 	VFMADD213PS constants<>+1728(SB), Y1, Y3
+	VFMADD213PS constants<>+1792(SB), Y1, Y3
 	VMULPS      Y0, Y2, Y2
 	VDIVPS      Y3, Y2, Y2
 	VADDPS      constants<>+128(SB), Y2, Y2
@@ -1730,22 +1739,22 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-32
 next:
 	VMOVUPS     (CX), Y0
 	VMOVAPS     Y0, Y1
-	VMOVUPS     constants<>+960(SB), Y2
-	VMAXPS      Y1, Y2, Y1
 	VMOVUPS     constants<>+1024(SB), Y2
+	VMAXPS      Y1, Y2, Y1
+	VMOVUPS     constants<>+1088(SB), Y2
 	VMINPS      Y1, Y2, Y1
 	VMULPS      Y1, Y1, Y2
-	VMOVUPS     constants<>+1088(SB), Y3
-	VFMADD213PS constants<>+1152(SB), Y2, Y3
+	VMOVUPS     constants<>+1152(SB), Y3
 	VFMADD213PS constants<>+1216(SB), Y2, Y3
 	VFMADD213PS constants<>+1280(SB), Y2, Y3
 	VFMADD213PS constants<>+1344(SB), Y2, Y3
-	VMOVUPS     constants<>+1408(SB), Y4
-	VFMADD213PS constants<>+1472(SB), Y2, Y4
+	VFMADD213PS constants<>+1408(SB), Y2, Y3
+	VMOVUPS     constants<>+1472(SB), Y4
 	VFMADD213PS constants<>+1536(SB), Y2, Y4
 	VFMADD213PS constants<>+1600(SB), Y2, Y4
 	VFMADD213PS constants<>+1664(SB), Y2, Y4
 	VFMADD213PS constants<>+1728(SB), Y2, Y4
+	VFMADD213PS constants<>+1792(SB), Y2, Y4
 	VMULPS      Y1, Y3, Y3
 	VDIVPS      Y4, Y3, Y3
 	VADDPS      constants<>+128(SB), Y3, Y3
@@ -1770,59 +1779,58 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Y0
 
 next:
-	VMOVUPS      (CX), Y0
-	VMULPS       Y0, Y0, Y1
-	VMOVUPS      constants<>+1792(SB), Y2
-	VFMADD213PS  constants<>+1856(SB), Y1, Y2
-	VFMADD213PS  constants<>+1920(SB), Y1, Y2
-	VFMADD213PS  constants<>+1984(SB), Y1, Y2
-	VFMADD213PS  constants<>+2048(SB), Y1, Y2
-	VMULPS       Y1, Y2, Y2
-	VFMADD213PS  Y0, Y0, Y2
-	VPAND        constants<>+2112(SB), Y0, Y1
-	VADDPS       Y1, Y1, Y1
-	VMOVUPS      constants<>+256(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      constants<>+320(SB), Y3
-	VMINPS       Y1, Y3, Y1
-	VMULPS       constants<>+384(SB), Y1, Y3
-	VROUNDPS     $0x00, Y3, Y3
-	VFNMADD231PS constants<>+448(SB), Y3, Y1
-	VFNMADD231PS constants<>+512(SB), Y3, Y1
-	VMOVUPS      constants<>+576(SB), Y4
-	VFMADD213PS  constants<>+640(SB), Y1, Y4
-	VFMADD213PS  constants<>+704(SB), Y1, Y4
-	VFMADD213PS  constants<>+768(SB), Y1, Y4
-	VFMADD213PS  constants<>+832(SB), Y1, Y4
-	VFMADD213PS  constants<>+128(SB), Y1, Y4
-	VMULPS       Y1, Y1, Y5
-	VFMADD213PS  Y1, Y5, Y4
-	VADDPS       constants<>+64(SB), Y4, Y4
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+3328(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y4, Y4
-	VPADDD       constants<>+3328(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y4, Y4
-	VADDPS       constants<>+64(SB), Y4, Y4
-	VMOVUPS      constants<>+2176(SB), Y1
-	VDIVPS       Y4, Y1, Y4
-	VMOVUPS      constants<>+64(SB), Y1
-	VSUBPS       Y4, Y1, Y4
-	VPAND        constants<>+2112(SB), Y0, Y1
-	VPAND        constants<>+896(SB), Y0, Y0
-	VPXOR        Y0, Y4, Y4
-	VMOVUPS      constants<>+2240(SB), Y0
-	VCMPPS       $0x01, Y0, Y1, Y0
-	VBLENDVPS    Y0, Y2, Y4, Y4
-	VMOVUPS      Y4, (AX)
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Y0
+	VMULPS      Y0, Y0, Y1
+	VMOVUPS     constants<>+1856(SB), Y2
+	VFMADD213PS constants<>+1920(SB), Y1, Y2
+	VFMADD213PS constants<>+1984(SB), Y1, Y2
+	VFMADD213PS constants<>+2048(SB), Y1, Y2
+	VFMADD213PS constants<>+2112(SB), Y1, Y2
+	VMULPS      Y1, Y2, Y2
+	VFMADD213PS Y0, Y0, Y2
+	VPAND       constants<>+2176(SB), Y0, Y1
+	VADDPS      Y1, Y1, Y1
+	VMOVUPS     constants<>+256(SB), Y3
+	VMAXPS      Y1, Y3, Y1
+	VMOVUPS     constants<>+320(SB), Y3
+	VMINPS      Y1, Y3, Y1
+	VMOVUPS     constants<>+384(SB), Y3
+	VFMADD213PS constants<>+448(SB), Y1, Y3
+	VSUBPS      constants<>+448(SB), Y3, Y3
+	VFMADD231PS constants<>+512(SB), Y3, Y1
+	VFMADD231PS constants<>+576(SB), Y3, Y1
+	VMOVUPS     constants<>+640(SB), Y4
+	VFMADD213PS constants<>+704(SB), Y1, Y4
+	VFMADD213PS constants<>+768(SB), Y1, Y4
+	VFMADD213PS constants<>+832(SB), Y1, Y4
+	VFMADD213PS constants<>+896(SB), Y1, Y4
+	VFMADD213PS constants<>+64(SB), Y1, Y4
+	VFMADD213PS constants<>+64(SB), Y1, Y4
+	VCVTPS2DQ   Y3, Y3
+	VPSRAD      $0x01, Y3, Y1
+	VPSUBD      Y1, Y3, Y3
+	VPADDD      constants<>+3392(SB), Y1, Y1
+	VPSLLD      $0x17, Y1, Y1
+	VMULPS      Y1, Y4, Y4
+	VPADDD      constants<>+3392(SB), Y3, Y3
+	VPSLLD      $0x17, Y3, Y3
+	VMULPS      Y3, Y4, Y4
+	VADDPS      constants<>+64(SB), Y4, Y4
+	VMOVUPS     constants<>+2240(SB), Y1
+	VDIVPS      Y4, Y1, Y4
+	VMOVUPS     constants<>+64(SB), Y1
+	VSUBPS      Y4, Y1, Y4
+	VPAND       constants<>+2176(SB), Y0, Y1
+	VPAND       constants<>+960(SB), Y0, Y0
+	VPXOR       Y0, Y4, Y4
+	VMOVUPS     constants<>+2304(SB), Y0
+	VCMPPS      $0x01, Y0, Y1, Y0
+	VBLENDVPS   Y0, Y2, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1836,66 +1844,65 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Y0
 
 next:
-	VMOVUPS      (CX), Y0
-	VMULPS       Y0, Y0, Y1
-	VMOVUPS      constants<>+2304(SB), Y2
-	VFMADD213PS  constants<>+2368(SB), Y1, Y2
-	VFMADD213PS  constants<>+2432(SB), Y1, Y2
-	VFMADD213PS  constants<>+2496(SB), Y1, Y2
-	VFMADD213PS  constants<>+2560(SB), Y1, Y2
-	VFMADD213PS  constants<>+2624(SB), Y1, Y2
-	VFMADD213PS  Y0, Y0, Y2
-	VPAND        constants<>+2112(SB), Y0, Y1
-	VMOVUPS      constants<>+2688(SB), Y3
-	VMINPS       Y1, Y3, Y1
-	VMOVUPS      constants<>+2752(SB), Y3
-	VFMADD213PS  constants<>+2816(SB), Y1, Y3
-	VFMADD213PS  constants<>+2880(SB), Y1, Y3
-	VFMADD213PS  constants<>+2944(SB), Y1, Y3
-	VFMADD213PS  constants<>+3008(SB), Y1, Y3
-	VFMADD213PS  constants<>+3072(SB), Y1, Y3
-	VFMADD213PS  constants<>+3136(SB), Y1, Y3
-	VFMADD213PS  Y1, Y1, Y3
-	VPXOR        constants<>+896(SB), Y3, Y3
-	VMOVUPS      constants<>+256(SB), Y1
-	VMAXPS       Y3, Y1, Y3
-	VMOVUPS      constants<>+320(SB), Y1
-	VMINPS       Y3, Y1, Y3
-	VMULPS       constants<>+384(SB), Y3, Y1
-	VROUNDPS     $0x00, Y1, Y1
-	VFNMADD231PS constants<>+448(SB), Y1, Y3
-	VFNMADD231PS constants<>+512(SB), Y1, Y3
-	VMOVUPS      constants<>+576(SB), Y4
-	VFMADD213PS  constants<>+640(SB), Y3, Y4
-	VFMADD213PS  constants<>+704(SB), Y3, Y4
-	VFMADD213PS  constants<>+768(SB), Y3, Y4
-	VFMADD213PS  constants<>+832(SB), Y3, Y4
-	VFMADD213PS  constants<>+128(SB), Y3, Y4
-	VMULPS       Y3, Y3, Y5
-	VFMADD213PS  Y3, Y5, Y4
-	VADDPS       constants<>+64(SB), Y4, Y4
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y3
-	VPSUBD       Y3, Y1, Y1
-	VPADDD       constants<>+3328(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y4, Y4
-	VPADDD       constants<>+3328(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y4, Y4
-	VMOVUPS      constants<>+64(SB), Y1
-	VSUBPS       Y4, Y1, Y4
-	VPAND        constants<>+2112(SB), Y0, Y1
-	VPAND        constants<>+896(SB), Y0, Y0
-	VPXOR        Y0, Y4, Y4
-	VMOVUPS      constants<>+3200(SB), Y0
-	VCMPPS       $0x01, Y0, Y1, Y0
-	VBLENDVPS    Y0, Y2, Y4, Y4
-	VMOVUPS      Y4, (AX)
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Y0
+	VMULPS      Y0, Y0, Y1
+	VMOVUPS     constants<>+2368(SB), Y2
+	VFMADD213PS constants<>+2432(SB), Y1, Y2
+	VFMADD213PS constants<>+2496(SB), Y1, Y2
+	VFMADD213PS constants<>+2560(SB), Y1, Y2
+	VFMADD213PS constants<>+2624(SB), Y1, Y2
+	VFMADD213PS constants<>+2688(SB), Y1, Y2
+	VFMADD213PS Y0, Y0, Y2
+	VPAND       constants<>+2176(SB), Y0, Y1
+	VMOVUPS     constants<>+2752(SB), Y3
+	VMINPS      Y1, Y3, Y1
+	VMOVUPS     constants<>+2816(SB), Y3
+	VFMADD213PS constants<>+2880(SB), Y1, Y3
+	VFMADD213PS constants<>+2944(SB), Y1, Y3
+	VFMADD213PS constants<>+3008(SB), Y1, Y3
+	VFMADD213PS constants<>+3072(SB), Y1, Y3
+	VFMADD213PS constants<>+3136(SB), Y1, Y3
+	VFMADD213PS constants<>+3200(SB), Y1, Y3
+	VFMADD213PS Y1, Y1, Y3
+	VPXOR       constants<>+960(SB), Y3, Y3
+	VMOVUPS     constants<>+256(SB), Y1
+	VMAXPS      Y3, Y1, Y3
+	VMOVUPS     constants<>+320(SB), Y1
+	VMINPS      Y3, Y1, Y3
+	VMOVUPS     constants<>+384(SB), Y1
+	VFMADD213PS constants<>+448(SB), Y3, Y1
+	VSUBPS      constants<>+448(SB), Y1, Y1
+	VFMADD231PS constants<>+512(SB), Y1, Y3
+	VFMADD231PS constants<>+576(SB), Y1, Y3
+	VMOVUPS     constants<>+640(SB), Y4
+	VFMADD213PS constants<>+704(SB), Y3, Y4
+	VFMADD213PS constants<>+768(SB), Y3, Y4
+	VFMADD213PS constants<>+832(SB), Y3, Y4
+	VFMADD213PS constants<>+896(SB), Y3, Y4
+	VFMADD213PS constants<>+64(SB), Y3, Y4
+	VFMADD213PS constants<>+64(SB), Y3, Y4
+	VCVTPS2DQ   Y1, Y1
+	VPSRAD      $0x01, Y1, Y3
+	VPSUBD      Y3, Y1, Y1
+	VPADDD      constants<>+3392(SB), Y3, Y3
+	VPSLLD      $0x17, Y3, Y3
+	VMULPS      Y3, Y4, Y4
+	VPADDD      constants<>+3392(SB), Y1, Y1
+	VPSLLD      $0x17, Y1, Y1
+	VMULPS      Y1, Y4, Y4
+	VMOVUPS     constants<>+64(SB), Y1
+	VSUBPS      Y4, Y1, Y4
+	VPAND       constants<>+2176(SB), Y0, Y1
+	VPAND       constants<>+960(SB), Y0, Y0
+	VPXOR       Y0, Y4, Y4
+	VMOVUPS     constants<>+3264(SB), Y0
+	VCMPPS      $0x01, Y0, Y1, Y0
+	VBLENDVPS   Y0, Y2, Y4, Y4
+	VMOVUPS     Y4, (AX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET
 
@@ -1909,44 +1916,43 @@ TEXT ·mishAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS beta+28(FP), Y0
 
 next:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+3264(SB), Y1
-	VMINPS       Y0, Y1, Y1
-	VMOVUPS      constants<>+256(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      constants<>+320(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       constants<>+384(SB), Y1, Y2
-	VROUNDPS     $0x00, Y2, Y2
-	VFNMADD231PS constants<>+448(SB), Y2, Y1
-	VFNMADD231PS constants<>+512(SB), Y2, Y1
-	VMOVUPS      constants<>+576(SB), Y3
-	VFMADD213PS  constants<>+640(SB), Y1, Y3
-	VFMADD213PS  constants<>+704(SB), Y1, Y3
-	VFMADD213PS  constants<>+768(SB), Y1, Y3
-	VFMADD213PS  constants<>+832(SB), Y1, Y3
-	VFMADD213PS  constants<>+128(SB), Y1, Y3
-	VMULPS       Y1, Y1, Y4
-	VFMADD213PS  Y1, Y4, Y3
-	VADDPS       constants<>+64(SB), Y3, Y3
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y1
-	VPSUBD       Y1, Y2, Y2
-	VPADDD       constants<>+3328(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y3, Y3
-	VPADDD       constants<>+3328(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y2, Y3, Y3
-	VADDPS       constants<>+2176(SB), Y3, Y1
-	VMULPS       Y1, Y3, Y3
-	VADDPS       constants<>+2176(SB), Y3, Y1
-	VDIVPS       Y1, Y3, Y3
-	VMULPS       Y3, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, AX
-	DECQ         DX
-	JNE          next
+	VMOVUPS     (CX), Y0
+	VMOVUPS     constants<>+3328(SB), Y1
+	VMINPS      Y0, Y1, Y1
+	VMOVUPS     constants<>+256(SB), Y2
+	VMAXPS      Y1, Y2, Y1
+	VMOVUPS     constants<>+320(SB), Y2
+	VMINPS      Y1, Y2, Y1
+	VMOVUPS     constants<>+384(SB), Y2
+	VFMADD213PS constants<>+448(SB), Y1, Y2
+	VSUBPS      constants<>+448(SB), Y2, Y2
+	VFMADD231PS constants<>+512(SB), Y2, Y1
+	VFMADD231PS constants<>+576(SB), Y2, Y1
+	VMOVUPS     constants<>+640(SB), Y3
+	VFMADD213PS constants<>+704(SB), Y1, Y3
+	VFMADD213PS constants<>+768(SB), Y1, Y3
+	VFMADD213PS constants<>+832(SB), Y1, Y3
+	VFMADD213PS constants<>+896(SB), Y1, Y3
+	VFMADD213PS constants<>+64(SB), Y1, Y3
+	VFMADD213PS constants<>+64(SB), Y1, Y3
+	VCVTPS2DQ   Y2, Y2
+	VPSRAD      $0x01, Y2, Y1
+	VPSUBD      Y1, Y2, Y2
+	VPADDD      constants<>+3392(SB), Y1, Y1
+	VPSLLD      $0x17, Y1, Y1
+	VMULPS      Y1, Y3, Y3
+	VPADDD      constants<>+3392(SB), Y2, Y2
+	VPSLLD      $0x17, Y2, Y2
+	VMULPS      Y2, Y3, Y3
+	VADDPS      constants<>+2240(SB), Y3, Y1
+	VMULPS      Y1, Y3, Y3
+	VADDPS      constants<>+2240(SB), Y3, Y1
+	VDIVPS      Y1, Y3, Y3
+	VMULPS      Y3, Y0, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $0x20, CX
+	ADDQ        $0x20, AX
+	DECQ        DX
+	JNE         next
 	VZEROUPPER
 	RET

@@ -20,6 +20,11 @@ func squaresAVX512(lanes *float64, x *float32, blocks int, mean float64)
 //go:noescape
 func maximumAVX512(lanes *float32, x *float32, vectors int)
 
+// totalAVX512 adds to lanes vectors > 0 vectors of x.
+//
+//go:noescape
+func totalAVX512(lanes *float32, x *float32, vectors int)
+
 // sumAVX2 adds blocks > 0 blocks, each of four vectors of float64, lane by lane.
 //
 //go:noescape
@@ -34,3 +39,8 @@ func squaresAVX2(lanes *float64, x *float32, blocks int, mean float64)
 //
 //go:noescape
 func maximumAVX2(lanes *float32, x *float32, vectors int)
+
+// totalAVX2 adds to lanes vectors > 0 vectors of x.
+//
+//go:noescape
+func totalAVX2(lanes *float32, x *float32, vectors int)

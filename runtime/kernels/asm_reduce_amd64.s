@@ -92,6 +92,24 @@ next:
 	VZEROUPPER
 	RET
 
+// func totalAVX512(lanes *float32, x *float32, vectors int)
+// Requires: AVX, AVX512F
+TEXT ·totalAVX512(SB), NOSPLIT, $0-24
+	MOVQ    lanes+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    vectors+16(FP), DX
+	VMOVUPS (AX), Z0
+
+next:
+	VMOVUPS (CX), Z1
+	VADDPS  Z1, Z0, Z0
+	ADDQ    $0x40, CX
+	DECQ    DX
+	JNE     next
+	VMOVUPS Z0, (AX)
+	VZEROUPPER
+	RET
+
 // func sumAVX2(lanes *float64, x *float32, blocks int)
 // Requires: AVX, AVX2
 TEXT ·sumAVX2(SB), NOSPLIT, $0-24
@@ -172,6 +190,24 @@ TEXT ·maximumAVX2(SB), NOSPLIT, $0-24
 next:
 	VMOVUPS (CX), Y1
 	VMAXPS  Y0, Y1, Y0
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNE     next
+	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func totalAVX2(lanes *float32, x *float32, vectors int)
+// Requires: AVX
+TEXT ·totalAVX2(SB), NOSPLIT, $0-24
+	MOVQ    lanes+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    vectors+16(FP), DX
+	VMOVUPS (AX), Y0
+
+next:
+	VMOVUPS (CX), Y1
+	VADDPS  Y1, Y0, Y0
 	ADDQ    $0x20, CX
 	DECQ    DX
 	JNE     next

@@ -7,7 +7,7 @@ var avx512Maths = &vectorMaths{
 	scaleShift: scaleShiftAVX512, clip: clipAVX512, leaky: leakyAVX512,
 	hardSigmoid: hardSigmoidAVX512, hardSwish: hardSwishAVX512, exp: expAVX512,
 	sigmoid: sigmoidAVX512, logistic: logisticAVX512, silu: siluAVX512, tanh: tanhAVX512, erf: erfAVX512, mish: mishAVX512,
-	sum: sumAVX512, squares: squaresAVX512, maximum: maximumAVX512,
+	sum: sumAVX512, squares: squaresAVX512, maximum: maximumAVX512, total: totalAVX512,
 }
 
 var avx2Maths = &vectorMaths{
@@ -15,5 +15,5 @@ var avx2Maths = &vectorMaths{
 	scaleShift: scaleShiftAVX2, clip: clipAVX2, leaky: leakyAVX2,
 	hardSigmoid: hardSigmoidAVX2, hardSwish: hardSwishAVX2, exp: expAVX2,
 	sigmoid: sigmoidAVX2, logistic: logisticAVX2, silu: siluAVX2, tanh: tanhAVX2, erf: erfAVX2, mish: mishAVX2,
-	sum: sumAVX2, squares: squaresAVX2, maximum: maximumAVX2,
+	sum: sumAVX2, squares: squaresAVX2, maximum: maximumAVX2, total: totalAVX2,
 }

@@ -134,6 +134,7 @@ type vectorMaths struct {
 	sum     func(lanes *float64, x *float32, blocks int)
 	squares func(lanes *float64, x *float32, blocks int, mean float64)
 	maximum func(lanes, x *float32, vectors int)
+	total   func(lanes, x *float32, vectors int) // see softmax.go
 }
 
 func vectors() *vectorMaths { return current.Load().maths }

@@ -79,7 +79,7 @@ func (m *vectorMaths) sumOf(x []float32) (sum float64, done int) {
 	lanes := partialSums.Get().(*[8]float64)
 	blocks := len(x) / (2 * m.lanes)
 	m.sum(&lanes[0], &x[0], blocks)
-	return m.total(lanes), blocks * 2 * m.lanes
+	return m.sumOfLanes(lanes), blocks * 2 * m.lanes
 }
 
 // squaresOf is sumOf for the squares of x less mean.
@@ -90,13 +90,13 @@ func (m *vectorMaths) squaresOf(x []float32, mean float64) (sum float64, done in
 	lanes := partialSums.Get().(*[8]float64)
 	blocks := len(x) / (2 * m.lanes)
 	m.squares(&lanes[0], &x[0], blocks, mean)
-	return m.total(lanes), blocks * 2 * m.lanes
+	return m.sumOfLanes(lanes), blocks * 2 * m.lanes
 }
 
 var partialSums = sync.Pool{New: func() any { return new([8]float64) }}
 
-// total adds the partial sums and gives their buffer back.
-func (m *vectorMaths) total(lanes *[8]float64) (sum float64) {
+// sumOfLanes adds the partial sums and gives their buffer back.
+func (m *vectorMaths) sumOfLanes(lanes *[8]float64) (sum float64) {
 	for _, v := range lanes[:m.lanes/2] {
 		sum += v
 	}

@@ -1,27 +1,9 @@
 package kernels
 
 // Functions of whole rows: softmax and layer normalization over the last axis.
-// Sums run in float64, in index order, so that long rows lose nothing.
+// Sums run in float64, so that long rows lose nothing; softmax.go has the exception.
 
 import "math"
-
-// Softmax sets each of the rows of y, cols long, to exp(x-max) / sum. y may be x.
-func Softmax(p *Pool, x []float32, rows, cols int, y []float32) {
-	if rows <= 0 || cols <= 0 {
-		return
-	}
-	p.Do(rows, grainFor(cols), func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			softmaxRow(y[r*cols:(r+1)*cols], x[r*cols:(r+1)*cols])
-		}
-	})
-}
-
-func softmaxRow(y, x []float32) {
-	AddScalar(y, x, -finite(MaxOf(x)))
-	ExpSlice(y, y)
-	MulScalar(y, y, float32(1/Sum(y)))
-}
 
 // finite replaces -Inf, the maximum of a row that holds nothing else: 0/0 then
 // gives NaN as the definition does.

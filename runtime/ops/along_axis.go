@@ -62,18 +62,27 @@ func softmax(c *Context, lanes axisLanes, x *value.Tensor) (*value.Tensor, error
 
 // softmaxColumns computes many neighbouring lanes at a time, row by row.
 func softmaxColumns(c *Context, lanes axisLanes, dst, x []float32) {
+	if lanes.n == 0 {
+		return
+	}
 	const width = 256
 	c.Pool.Do(lanes.outer*((lanes.inner+width-1)/width), 1, func(lo, hi int) {
-		var tops, sums [width]float32
+		var tops [width]float32
+		var partial [16][width]float32
+		sums := make([][]float32, min(lanes.n, kernels.SumLanes()))
 		blocks := (lanes.inner + width - 1) / width
 		for b := lo; b < hi; b++ {
 			first := b % blocks * width
 			n := min(width, lanes.inner-first)
 			at := b/blocks*lanes.n*lanes.inner + first
 			row := func(s []float32, r int) []float32 { return s[at+r*lanes.inner : at+r*lanes.inner+n] }
-			top, sum := tops[:n], sums[:n]
+			top := tops[:n]
 			for i := range top {
-				top[i], sum[i] = float32(math.Inf(-1)), 0
+				top[i] = float32(math.Inf(-1))
+			}
+			for l := range sums {
+				sums[l] = partial[l][:n]
+				clear(sums[l])
 			}
 			for r := range lanes.n {
 				maxFloats(top, top, row(x, r))
@@ -86,8 +95,10 @@ func softmaxColumns(c *Context, lanes axisLanes, dst, x []float32) {
 			for r := range lanes.n {
 				kernels.Sub(row(dst, r), row(x, r), top)
 				kernels.ExpSlice(row(dst, r), row(dst, r))
-				kernels.Add(sum, sum, row(dst, r))
+				kernels.Add(sums[r%len(sums)], sums[r%len(sums)], row(dst, r))
 			}
+			kernels.FoldLanes(sums)
+			sum := sums[0]
 			for i, v := range sum {
 				sum[i] = 1 / v
 			}

@@ -12,26 +12,20 @@ import (
 func (m *maths) expOf(x reg.VecVirtual) reg.VecVirtual { return m.exp(x) }
 
 // exp is 2^n * e^r with n = round(x/ln 2) and r the rest, |r| <= ln(2)/2, where
-// e^r is a polynomial: Cephes, expf.c (Moshier). It overwrites x. Past the ends
-// of the float32 range n is cut off where the result is 0 or Inf anyway.
+// e^r is a polynomial: that of Microsoft's MLAS (ONNX Runtime, mlas/lib/compute.cpp),
+// with its order of operations, so that softmax gives the same bits. It overwrites x.
+// Past the ends of the float32 range n is cut off where the result is 0 or Inf anyway.
 func (m *maths) exp(x reg.VecVirtual) reg.VecVirtual {
 	ctx := m.ctx
-	ctx.VMAXPS(x, m.load(-105), x)
+	const whole = 3 << 22 // floats of this size have no fraction: adding it rounds
+	ctx.VMAXPS(x, m.load(-103.9720840454), x)
 	ctx.VMINPS(x, m.load(90), x)
-	n := m.w.new(ctx)
-	ctx.VMULPS(m.constant(math.Log2E), x, n)
-	if m.w.masked {
-		ctx.VRNDSCALEPS(operand.Imm(0), n, n)
-	} else {
-		ctx.VROUNDPS(operand.Imm(0), n, n)
-	}
-	ctx.VFNMADD231PS(m.constant(0.693359375), n, x) // ln 2, its first bits
-	ctx.VFNMADD231PS(m.constant(-2.12194440e-4), n, x)
-	p := m.polynomial(x, 1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-	square := m.w.new(ctx)
-	ctx.VMULPS(x, x, square)
-	ctx.VFMADD213PS(x, square, p)
-	ctx.VADDPS(m.constant(1), p, p)
+	n := m.load(math.Log2E)
+	ctx.VFMADD213PS(m.constant(whole), x, n)
+	ctx.VSUBPS(m.constant(whole), n, n)
+	ctx.VFMADD231PS(m.constant(-6.93145752e-1), n, x) // ln 2, its first bits
+	ctx.VFMADD231PS(m.constant(-1.42860677e-6), n, x)
+	p := m.polynomial(x, 0x1.694p-10, 0x1.125edcp-7, 0x1.555b5ap-5, 0x1.55545p-3, 0x1.fffff6p-2, 1, 1)
 	m.scale(p, n)
 	return p
 }

@@ -1,7 +1,7 @@
 package main
 
 // Reductions of a slice to a vector of partial results, which the caller
-// combines: sums in float64, and maxima.
+// combines: sums in float64, sums in float32, and maxima.
 
 import (
 	"github.com/mmcloughlin/avo/build"
@@ -16,7 +16,10 @@ func writeReduce(ctx *build.Context) {
 			ctx.VSUBPD(mean, v, v)
 			ctx.VMULPD(v, v, v)
 		})
-		maxima(ctx, w)
+		laneByLane(ctx, w, "maximum", "replaces lanes by their maxima with", func(lanes, v reg.VecVirtual) {
+			ctx.VMAXPS(lanes, v, lanes) // leaves NaN aside, as the kernel of max pooling does
+		})
+		laneByLane(ctx, w, "total", "adds to lanes", func(lanes, v reg.VecVirtual) { ctx.VADDPS(v, lanes, lanes) })
 	}
 }
 
@@ -61,21 +64,20 @@ func sums(ctx *build.Context, w width, name, parameter string, change func(v, me
 	ctx.RET()
 }
 
-// maxima leaves NaN aside, as the kernel of max pooling does.
-func maxima(ctx *build.Context, w width) {
-	name := "maximum" + w.name
-	function(ctx, name, "func(lanes, x *float32, vectors int)",
-		name+" replaces lanes by their maxima with vectors > 0 vectors of x.")
+// laneByLane combines vectors of float32 one after the other.
+func laneByLane(ctx *build.Context, w width, name, does string, combine func(lanes, v reg.VecVirtual)) {
+	name += w.name
+	function(ctx, name, "func(lanes, x *float32, vectors int)", name+" "+does+" vectors > 0 vectors of x.")
 	lanes, x, vectors := gp(ctx, "lanes"), gp(ctx, "x"), gp(ctx, "vectors")
-	best, v := w.new(ctx), w.new(ctx)
-	ctx.VMOVUPS(at(lanes, 0), best)
+	result, v := w.new(ctx), w.new(ctx)
+	ctx.VMOVUPS(at(lanes, 0), result)
 	ctx.Label("next")
 	ctx.VMOVUPS(at(x, 0), v)
-	ctx.VMAXPS(best, v, best)
+	combine(result, v)
 	ctx.ADDQ(operand.Imm(uint64(w.bytes())), x)
 	ctx.DECQ(vectors)
 	ctx.JNE(operand.LabelRef("next"))
-	ctx.VMOVUPS(best, at(lanes, 0))
+	ctx.VMOVUPS(result, at(lanes, 0))
 	ctx.VZEROUPPER()
 	ctx.RET()
 }
