@@ -9,8 +9,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
+	goruntime "runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -29,29 +32,57 @@ import (
 // seeds are graphs that once were wrong, by the number that draws them: kept so that they stay right.
 var seeds = []uint64{}
 
-// TestRandomGraphsEqualTheirMaskedTwins prunes graphs that are drawn at random. ONNXPRUNE_RANDOM=100000 sets how many.
+// TestRandomGraphsEqualTheirMaskedTwins prunes graphs that are drawn at random. ONNXPRUNE_RANDOM=100000 sets how many,
+// ONNXPRUNE_RANDOM_FROM the first seed. Seeds are worked on side by side and reported in their order.
 func TestRandomGraphsEqualTheirMaskedTwins(t *testing.T) {
-	n := 300
-	if s := os.Getenv("ONNXPRUNE_RANDOM"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
-	for _, s := range seeds {
-		if err := randomPrune(s); err != nil {
-			t.Errorf("seed %d: %v", s, err)
+	n, first := number(t, "ONNXPRUNE_RANDOM", 300), number(t, "ONNXPRUNE_RANDOM_FROM", 1)
+	findings := 0
+	check := func(list []uint64) {
+		errs := make([]error, len(list))
+		var next atomic.Int64
+		var workers sync.WaitGroup
+		for range goruntime.GOMAXPROCS(0) {
+			workers.Go(func() {
+				for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+					errs[i] = randomPrune(list[i])
+				}
+			})
+		}
+		workers.Wait()
+		for i, err := range errs {
+			if err != nil {
+				t.Errorf("seed %d: %v", list[i], err)
+				findings++
+			}
 		}
 	}
-	first := uint64(1)
-	if s := os.Getenv("ONNXPRUNE_RANDOM_FROM"); s != "" {
-		first, _ = strconv.ParseUint(s, 10, 64)
-	}
-	bad := 0
-	for s := first; s < first+uint64(n) && bad < 20; s++ {
-		if err := randomPrune(s); err != nil {
-			t.Errorf("seed %d: %v", s, err)
-			bad++
+	check(seeds)
+	const batch, report = 500, 5000
+	done := uint64(0)
+	for done < n && findings < 20 {
+		list := make([]uint64, min(batch, n-done))
+		for i := range list {
+			list[i] = first + done + uint64(i)
+		}
+		check(list)
+		if done += uint64(len(list)); done%report == 0 {
+			t.Logf("seeds %d to %d: %d findings, %d graphs had something to prune", first, first+done-1, findings, pairs.Load())
 		}
 	}
-	t.Logf("%d graphs, of which %d had something to prune", n, pairs.Load())
+	t.Logf("%d graphs, of which %d had something to prune", done, pairs.Load())
+}
+
+// number reads a count out of the environment.
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
 
 // pairs counts the graphs of which something was pruned.
@@ -70,7 +101,12 @@ func FuzzPrune(f *testing.F) {
 }
 
 // randomPrune draws a graph and a set of channels, and checks all that a prune promises.
-func randomPrune(seed uint64) error {
+func randomPrune(seed uint64) (err error) {
+	defer func() { // the seed of a crash is to be named, and the other seeds are to go on
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it panics: %v\n%s", r, debug.Stack())
+		}
+	}()
 	b, dims := randomModel(seed)
 	m := b.Model()
 	a, err := analysed(m)
