@@ -109,12 +109,13 @@ func (g *graphs) rotaryMicrosoft(f feat) feat {
 // packedMatMul has a weight of four bits in blocks.
 func (g *graphs) packedMatMul(f feat) feat {
 	const out = 6
-	packed := make([]uint8, out*8)
+	blocks := (f.c + 15) / 16
+	packed := make([]uint8, out*blocks*8)
 	for i := range packed {
 		packed[i] = uint8(g.r.IntN(256))
 	}
-	w := g.ConstDims(g.id("packed"), []int64{out, 1, 8}, packed)
-	y := g.Node("com.microsoft::MatMulNBits", []string{g.rows(f), w, g.Vector(g.id("scales"), out, 0.05, 0.01)},
+	w := g.ConstDims(g.id("packed"), []int64{out, int64(blocks), 8}, packed)
+	y := g.Node("com.microsoft::MatMulNBits", []string{g.rows(f), w, g.Vector(g.id("scales"), int64(out*blocks), 0.05, 0.01)},
 		testmodels.Attrs{"K": f.c, "N": out, "bits": 4, "block_size": 16})
 	return g.maps(y, f, out)
 }

@@ -133,7 +133,7 @@ func (g gemmNode) multiply32(c *Context, dst []float32, a, b, bias *value.Tensor
 	beta := float32(0)
 	switch {
 	case bias == nil || g.beta == 0:
-	case bias.Len() == n && bias.Shape[len(bias.Shape)-1] == n:
+	case len(bias.Shape) > 0 && bias.Len() == n && bias.Shape[len(bias.Shape)-1] == n:
 		columns = bias.Data.([]float32)
 		if g.beta != 1 {
 			columns = make([]float32, n)

@@ -391,7 +391,11 @@ func buildDynamicQuantizeMatMul(n *Node) (Kernel, error) {
 		scale, zero := dynamicRange(x)
 		a := value.New(onnxio.Uint8, in[0].Shape...)
 		quantizeBytes(c, value.Of[uint8](a), x, scale, int32(zero))
-		p, err := newByteProduct(a, in[1], append(slices.Clone(in), value.Scalar(zero)), len(in), 3)
+		zeros := []*value.Tensor{value.Scalar(zero), nil} // of A and of B
+		if len(in) > 3 {
+			zeros[1] = in[3]
+		}
+		p, err := newByteProduct(a, in[1], zeros, 0, 1)
 		if err != nil {
 			return nil, err
 		}

@@ -80,6 +80,7 @@ func TestQuantizedOperatorsAgreeWithONNXRuntime(t *testing.T) {
 		add(microsoft, "QGemm", 1, attributes(onnxio.NewFloat("alpha", 0.5)), flat, scale(), zero(), b, scale(), randomBytes(r, wtyp), c, scale(), zero())
 		add(microsoft, "QGemm", 1, attributes(onnxio.NewInt("transB", 1)), flat, scale(), zero(), randomBytes(r, wtyp, n, k), randomScales(r, n), randomBytes(r, wtyp, n), c)
 		add(microsoft, "DynamicQuantizeMatMul", 1, nil, randomTensor(r, onnxio.Float, m, k), b, randomScales(r), randomBytes(r, wtyp), randomTensor(r, onnxio.Float, n))
+		add(microsoft, "DynamicQuantizeMatMul", 1, nil, randomTensor(r, onnxio.Float, m, k), b, randomScales(r, n))
 		add(microsoft, "MatMulIntegerToFloat", 1, nil, a, b, scale(), randomScales(r, n), zero(), randomBytes(r, wtyp, n), randomTensor(r, onnxio.Float, n))
 
 		groups, depth := pick(r, 1, 2), pick(r, 2, 2, 90)
