@@ -1,5 +1,10 @@
 package ops
 
+import (
+	"onnxprune/analysis/graph"
+	"onnxprune/onnxio"
+)
+
 // Operators through which channels do not pass: what they compute depends on the number, the order or the values of all that
 // flows in, so their operands are pinned, each for its reason. Recurrent layers take their input's channels and keep
 // their hidden state as it is.
@@ -29,13 +34,59 @@ func init() {
 			}
 		}})
 	}
-	for _, op := range []string{"Shape", "Size"} { // the numbers they return are mended where they are used
-		register("", op, Rule{Title: "returns sizes", Flow: func(c *Context) { c.IgnoreAll() }})
-	}
+	// the numbers they return are mended where they are used
+	register("", "Shape", Rule{Title: "returns sizes", Flow: func(c *Context) { c.IgnoreAll() }})
+	register("", "Size", Rule{Title: "returns sizes", Flow: flowSize})
 	register("", "Constant", Rule{Title: "own channels", Flow: func(c *Context) { c.IgnoreAll() }})
 	for _, op := range []string{"LSTM", "GRU", "RNN"} {
 		register("", op, Rule{Title: "input axis of W unified; hidden sizes pinned", Flow: flowRecurrent})
 	}
+}
+
+// flowSize pins what is counted where the count is part of the model's arithmetic and is not known before the run: the old
+// count can then not be written down in its place, as is done with a known one.
+func flowSize(c *Context) {
+	c.IgnoreAll()
+	out := c.Node.Output(0)
+	if nums := c.OutInfo(0).Nums; len(nums) == 1 {
+		if _, known := nums[0].Float(); known {
+			return
+		}
+	}
+	if out != nil && c.asNumber(out, map[*graph.Value]bool{}) {
+		c.PinAll(0, "%s counts its elements, a number that is not known before the run and that the model computes with", c.Node.Title())
+	}
+}
+
+// asNumber reports whether a number that counts elements ends anywhere but in operands that say how long something is.
+func (c *Context) asNumber(v *graph.Value, seen map[*graph.Value]bool) bool {
+	if seen[v] {
+		return false
+	}
+	if seen[v] = true; v.Output || v.Returned {
+		return true
+	}
+	for _, u := range v.Uses {
+		n := u.Node
+		if n.Scope != v.Scope || len(n.Bodies) > 0 {
+			return true
+		}
+		switch n.Op {
+		case "Reshape", "Expand", "Tile", "Slice", "Pad", "ConstantOfShape", "Resize", "Upsample", "Split":
+			if u.Input > 0 || n.Op == "ConstantOfShape" {
+				continue
+			}
+		}
+		for _, out := range n.Outputs {
+			if out == nil {
+				continue
+			}
+			if elem := c.Shapes.Of(out).Elem; elem != onnxio.Int64 && elem != onnxio.Int32 || c.asNumber(out, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // IgnoreAll marks every attribute as understood: none of them can make a difference.
