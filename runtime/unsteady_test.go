@@ -17,7 +17,6 @@ import (
 // unsteady lists models whose last bits grow on the way, so that ONNX Runtime does not agree with itself when its level of
 // optimisation changes. They are compared node by node, each on what ONNX Runtime gave for its inputs.
 var unsteady = map[string]string{
-	"yolov8n_int8.onnx":     "quantises by the range of what it sees: one last bit moves a value by 1/255 of the range",
 	"deimv2_atto_int8.onnx": "quantises by the range of what it sees: one last bit moves a value by 1/255 of the range",
 	"fp16.onnx":             "float16: ONNX Runtime's levels of optimisation differ by 7e-3 of the range",
 }

@@ -101,6 +101,7 @@ func sampleFloats[T kernels.Float](c *Context, g *gridSampler, x *value.Tensor, 
 	points, in := value.Count(shape[2:]), value.Count(dims)
 	c.Pool.Do(shape[0]*points, moveGrain/(16*channels+64)+1, func(lo, hi int) {
 		s := g.newSample(dims)
+		s.narrow = x.Type == onnxio.Float && g.mode == "linear" && g.padding == "zeros" && !g.corners && len(dims) == 2
 		taps := len(s.at)
 		at, weights := make([]int, gridBlock*taps), make([]T, gridBlock*taps)
 		for lo < hi {
@@ -157,6 +158,7 @@ type sample struct {
 	taps          int // neighbours along each axis
 	at            []int
 	weights       []float64
+	narrow        bool  // place in float32: the last bits of ONNX Runtime, by which a quantised model rounds
 	axisAt        []int // per axis, taps offsets
 	axisWeights   []float64
 }
@@ -198,6 +200,10 @@ const gridCubicA = -0.75
 var gridCubic = cubicKernel(gridCubicA)
 
 func (s *sample) placeAxis(d int, g float64, n int) {
+	if s.narrow {
+		s.placeNarrow(d, float32(g), n)
+		return
+	}
 	lo, hi := -0.5, float64(n)-0.5
 	x := ((g+1)*float64(n) - 1) / 2
 	if s.corners {
@@ -231,6 +237,17 @@ func (s *sample) placeAxis(d int, g float64, n int) {
 			weights[k] = gridCubic(p - x)
 		}
 		at[k] = s.pixel(p, n, lo, hi)
+	}
+}
+
+// placeNarrow is placeAxis for linear interpolation with zeros around, rounded at each step.
+func (s *sample) placeNarrow(d int, g float32, n int) {
+	x := (float32((g+1)*float32(n)) - 1) / 2
+	base := math.Floor(float64(x))
+	s.axisWeights[2*d] = float64(float32(base+1) - x)
+	s.axisWeights[2*d+1] = float64(x - float32(base))
+	for k := range 2 {
+		s.axisAt[2*d+k] = s.pixel(base+float64(k), n, 0, 0)
 	}
 }
 
