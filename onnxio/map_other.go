@@ -18,6 +18,9 @@ func mapFile(path string) (*mapping, error) {
 	return &mapping{data: b}, nil
 }
 
+// unload does nothing: what was read has no other place.
+func (m *mapping) unload() {}
+
 func (m *mapping) close() error {
 	if m != nil {
 		m.data = nil

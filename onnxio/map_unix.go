@@ -47,6 +47,13 @@ func mapFile(path string) (m *mapping, err error) {
 	return &mapping{b, f}, nil
 }
 
+// unload takes the pages out of memory; the next read brings them back.
+func (m *mapping) unload() {
+	if m != nil && m.data != nil {
+		_ = unix.Madvise(m.data, unix.MADV_DONTNEED) // advice
+	}
+}
+
 func (m *mapping) close() error {
 	if m == nil || m.data == nil {
 		return nil

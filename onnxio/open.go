@@ -93,6 +93,14 @@ func (m *Model) Close() error {
 	return m.file.close()
 }
 
+// Unload gives the memory of the mapped files back to the system. The model stays as it is: what is read of it
+// thereafter comes from the files again. It may be called at any time before Close.
+func (m *Model) Unload() {
+	for _, f := range m.mappings() {
+		f.unload()
+	}
+}
+
 // SHA256 returns the hash of the model file's bytes as they were read, in hexadecimal.
 func (m *Model) SHA256() string {
 	h := sha256.Sum256(m.raw)

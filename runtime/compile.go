@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/kernels"
 	"onnxprune/runtime/ops"
 	"onnxprune/runtime/value"
 )
@@ -23,12 +24,14 @@ const (
 type compiler struct {
 	model     *onnxio.Model
 	options   Options
+	pool      *kernels.Pool
 	functions map[functionKey]*onnxio.Function
 	weights   map[*onnxio.Tensor]*value.Tensor // decoded initializers
 	sparse    map[*onnxio.SparseTensor]*value.Tensor
 	steps     int
 	problems  []Unsupported
 	folded    int64 // bytes that folding made
+	packed    int64 // bytes of weights that were packed since the model's pages were last given back
 	wide      map[*value.Tensor]*value.Tensor
 	decoded   map[*onnxio.Function]*graph
 }
@@ -38,8 +41,8 @@ type functionKey struct{ domain, name, overload string }
 // errReported says that the reason is among the compiler's problems.
 var errReported = errors.New("a node below can not be compiled")
 
-func newCompiler(m *onnxio.Model, o Options) *compiler {
-	c := &compiler{model: m, options: o, functions: map[functionKey]*onnxio.Function{},
+func newCompiler(m *onnxio.Model, o Options, p *kernels.Pool) *compiler {
+	c := &compiler{model: m, options: o, pool: p, functions: map[functionKey]*onnxio.Function{},
 		weights: map[*onnxio.Tensor]*value.Tensor{}, sparse: map[*onnxio.SparseTensor]*value.Tensor{},
 		wide: map[*value.Tensor]*value.Tensor{}, decoded: map[*onnxio.Function]*graph{}}
 	for _, f := range m.Functions {
@@ -114,7 +117,7 @@ func (c *compiler) weight(i initializer) (t *value.Tensor, err error) {
 		return t, err
 	}
 	if t = c.weights[i.dense]; t == nil {
-		t, err = value.FromProto(i.dense)
+		t, err = value.InPlace(i.dense)
 		c.weights[i.dense] = t
 	}
 	return t, err
@@ -326,7 +329,7 @@ func (c *compiler) body(outer *scope, g *onnxio.Graph, path string) (*program, e
 	return b.program, nil
 }
 
-// finish takes out what nothing needs, fuses, and counts readers.
+// finish takes out what nothing needs, fuses, counts readers, and packs weights.
 func (c *compiler) finish(b *builder) {
 	if c.options.Observe == nil {
 		b.dropDead()
@@ -336,4 +339,5 @@ func (c *compiler) finish(b *builder) {
 	}
 	b.countReaders()
 	b.dropUnread()
+	c.pack(b.program)
 }

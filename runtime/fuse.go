@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/kernels"
 	"onnxprune/runtime/ops"
 	"onnxprune/runtime/value"
 )
@@ -272,12 +273,10 @@ func (f *fuser) build(c *chain) (*step, error) {
 		s.in = []int{s.in[0], f.slotOf(ref{known: c.weights}), f.slotOf(ref{known: c.bias})}
 		f.known[s.in[1]], f.known[s.in[2]] = c.weights, c.bias
 	}
-	conv, err := f.kernel("", "Conv", s.version, s.in, s.attrs)
-	if err != nil {
+	var err error
+	if s.kernel, err = f.kernel("", "Conv", s.version, s.in, s.attrs); err != nil {
 		return nil, err
 	}
-	s.kernel = conv
-	convInputs := len(s.in)
 	if c.add != nil || c.activation != "" {
 		if f.floats(s, 1) == nil { // other types have no fused form
 			return nil, fmt.Errorf("its weights are not constant float32")
@@ -300,7 +299,18 @@ func (f *fuser) build(c *chain) (*step, error) {
 		}
 	}
 	if c.add != nil {
-		s.kernel = &summing{fused: s.kernel, conv: conv, convInputs: convInputs, add: c.add.kernel, act: c.act, known: f.known}
+		fused, ok := s.kernel.(ops.Fused)
+		if !ok {
+			return nil, fmt.Errorf("its kernel can not leave the sum out")
+		}
+		sum := &summing{Fused: fused, first: fused.First(), add: c.add.kernel}
+		if c.act != nil {
+			sum.act = c.act.kernel
+			for _, slot := range c.act.in[1:] {
+				sum.args = append(sum.args, f.known[slot])
+			}
+		}
+		s.kernel = sum
 	}
 	s.own = len(s.in)
 	return s, nil
@@ -342,18 +352,26 @@ func (f *fuser) replace(c *chain, fused *step) {
 // summing is a convolution with a sum. Where that fails, above all because the summands' shapes differ and the sum
 // broadcasts, it does one after the other what the nodes said.
 type summing struct {
-	fused, conv, add ops.Kernel
-	convInputs       int
-	act              *step // nil for none
-	known            map[int]value.Value
+	ops.Fused
+	first    ops.Kernel // the convolution alone
+	add, act ops.Kernel // act is nil for none
+	args     []value.Value
+}
+
+// Pack implements ops.Packer.
+func (k *summing) Pack(p *kernels.Pool, in []value.Value) []int {
+	if packer, ok := k.Fused.(ops.Packer); ok {
+		return packer.Pack(p, in)
+	}
+	return nil
 }
 
 func (k *summing) Run(c *ops.Context, in []value.Value) ([]value.Value, error) {
-	out, err := k.fused.Run(c, in)
+	out, err := k.Fused.Run(c, in)
 	if err == nil {
 		return out, nil
 	}
-	if out, err = k.conv.Run(c, in[:k.convInputs]); err != nil {
+	if out, err = k.first.Run(c, in); err != nil {
 		return nil, err
 	}
 	y := out[0]
@@ -364,16 +382,8 @@ func (k *summing) Run(c *ops.Context, in []value.Value) ([]value.Value, error) {
 	if k.act == nil {
 		return out, nil
 	}
-	args := []value.Value{out[0]}
-	for _, slot := range k.act.in[1:] {
-		if slot < 0 {
-			args = append(args, nil)
-		} else {
-			args = append(args, k.known[slot])
-		}
-	}
 	y = out[0]
-	if out, err = k.act.kernel.Run(c, args); err != nil {
+	if out, err = k.act.Run(c, append([]value.Value{y}, k.args...)); err != nil {
 		return nil, err
 	}
 	c.Drop(y)

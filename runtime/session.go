@@ -55,7 +55,8 @@ func Compile(m *onnxio.Model, o Options) (s *Session, err error) {
 		o.TripLimit = DefaultTripLimit
 	}
 	s = &Session{model: m, options: o, outputs: m.Graph.Outputs, memory: &memory{limit: o.MemoryLimit}}
-	c := newCompiler(m, o)
+	s.pool = kernels.NewPool(o.Threads)
+	c := newCompiler(m, o, s.pool)
 	for _, in := range m.Graph.Inputs {
 		if c.hasInitializer(in.Name) {
 			s.defaults = append(s.defaults, in)
@@ -63,11 +64,11 @@ func Compile(m *onnxio.Model, o Options) (s *Session, err error) {
 			s.inputs = append(s.inputs, in)
 		}
 	}
-	s.pool = kernels.NewPool(o.Threads)
 	if s.frozen, err = s.compile(c, true); err != nil {
 		s.pool.Close()
 		return nil, err
 	}
+	m.Unload() // a run reads few of the weights in the file
 	return s, nil
 }
 
@@ -183,7 +184,7 @@ func (s *Session) choose(inputs map[string]value.Value) (*compiled, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.open == nil {
-			c, err := s.compile(newCompiler(s.model, s.options), false)
+			c, err := s.compile(newCompiler(s.model, s.options, s.pool), false)
 			if err != nil {
 				return nil, fmt.Errorf("compiling for the given value of %q: %w", d.Name, err)
 			}

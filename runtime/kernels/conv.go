@@ -120,8 +120,13 @@ type convPath interface {
 }
 
 // NewConv packs weights for a convolution. bias has OutChannels elements, or
-// none. Neither is kept unless it has to be; both must not change afterwards.
+// none. Neither is kept.
 func NewConv(c Conv, weights, bias []float32) (*ConvPlan, error) {
+	return NewConvOn(nil, c, weights, bias)
+}
+
+// NewConvOn is NewConv with the work spread over a pool.
+func NewConvOn(p *Pool, c Conv, weights, bias []float32) (*ConvPlan, error) {
 	if tierProblem != nil {
 		return nil, tierProblem
 	}
@@ -137,22 +142,36 @@ func NewConv(c Conv, weights, bias []float32) (*ConvPlan, error) {
 	}
 	plan := &ConvPlan{conv: c, tier: current.Load()}
 	if len(bias) != 0 {
-		plan.bias = bias
+		plan.bias = slices.Clone(bias)
 	}
-	plan.path = choosePath(plan, weights)
+	plan.path = choosePath(p, plan, weights)
 	return plan, nil
 }
 
-func choosePath(plan *ConvPlan, weights []float32) convPath {
+// WithPads returns the convolution with other pads, on the same packed weights.
+func (c *ConvPlan) WithPads(begin, end []int) (*ConvPlan, error) {
+	other := *c
+	other.conv.PadsBegin, other.conv.PadsEnd = begin, end
+	var err error
+	if other.conv, err = other.conv.withDefaults(); err != nil {
+		return nil, err
+	}
+	if g, ok := c.path.(*gemmPath); ok {
+		other.path = &gemmPath{tier: g.tier, weights: g.weights, pointwise: other.conv.pointwise()}
+	}
+	return &other, nil
+}
+
+func choosePath(p *Pool, plan *ConvPlan, weights []float32) convPath {
 	c := &plan.conv
 	switch {
 	case plan.tier.reference():
-		return &referencePath{weights: weights}
+		return &referencePath{weights: slices.Clone(weights)}
 	case c.InChannels == c.Groups && len(c.Kernel) > 0 && volume(c.Kernel) > 0:
-		return newDepthwisePath(plan, weights)
+		return newDepthwisePath(plan, slices.Clone(weights))
 	}
-	direct := newGemmPath(plan, weights)
-	if w := newWinogradPath(plan, weights, direct); w != nil {
+	direct := newGemmPath(p, plan, weights)
+	if w := newWinogradPath(plan, direct); w != nil {
 		return w
 	}
 	return direct

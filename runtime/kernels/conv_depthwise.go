@@ -6,7 +6,8 @@ package kernels
 // outputs are sums of weighted runs. With a stride of s the copy is split into s
 // planes of every s-th column, so that runs stay contiguous.
 
-// depthwisePath keeps the weights as they came, one kernel per output channel.
+// depthwisePath has the weights in the order in which they came, one kernel per
+// output channel.
 type depthwisePath struct {
 	tier    *tier
 	weights []float32

@@ -13,28 +13,43 @@ type gemmPath struct {
 	pointwise bool
 }
 
-func newGemmPath(plan *ConvPlan, weights []float32) *gemmPath {
+func newGemmPath(p *Pool, plan *ConvPlan, weights []float32) *gemmPath {
 	c := &plan.conv
 	taps, perGroup, rows := volume(c.Kernel), c.InChannels/c.Groups, c.OutChannels/c.Groups
-	path := &gemmPath{tier: plan.tier, pointwise: taps == 1}
-	for d := range c.Kernel {
-		if c.Strides[d] != 1 || c.PadsBegin[d] != 0 || c.PadsEnd[d] != 0 {
-			path.pointwise = false
-		}
-	}
+	path := &gemmPath{tier: plan.tier, pointwise: c.pointwise()}
 	k := taps * perGroup
-	ordered := make([]float32, rows*k)
 	for group := range c.Groups {
-		for row := range rows {
-			from := weights[(group*rows+row)*k:]
-			transposePlane(ordered[row*k:(row+1)*k], from[:k], taps, perGroup, 1, taps)
-		}
 		packed := newPackedA(plan.tier, rows, k)
 		packed.data = make([]float32, rows*k)
-		packed.fill(nil, false, 1, ordered, k)
+		p.Do(packed.panels(), grainFor(packed.mr*k), func(lo, hi int) {
+			ordered := borrow(packed.mr * k) // a panel at a time: a second copy of all weights would be the peak of memory
+			defer giveBack(ordered)
+			for panel := lo; panel < hi; panel++ {
+				i0 := panel * packed.mr
+				count := min(packed.mr, rows-i0)
+				for row := range count {
+					from := weights[(group*rows+i0+row)*k:]
+					transposePlane((*ordered)[row*k:(row+1)*k], from[:k], taps, perGroup, 1, taps)
+				}
+				packed.fillPanel(i0, count, *ordered)
+			}
+		})
 		path.weights = append(path.weights, packed)
 	}
 	return path
+}
+
+// pointwise tells whether patches are the input itself.
+func (c *Conv) pointwise() bool {
+	if volume(c.Kernel) != 1 {
+		return false
+	}
+	for d := range c.Kernel {
+		if c.Strides[d] != 1 || c.PadsBegin[d] != 0 || c.PadsEnd[d] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (g *gemmPath) run(p *Pool, geo convGeometry) {

@@ -27,7 +27,6 @@ type winogradTransforms struct {
 type winogradPath struct {
 	direct  *gemmPath
 	tier    *tier
-	raw     []float32
 	prepare sync.Once
 	weights [36]*PackedA // per element of a tile: output x input channels
 }
@@ -48,7 +47,7 @@ const (
 )
 
 // newWinogradPath returns nil if the transform is not for this convolution.
-func newWinogradPath(plan *ConvPlan, weights []float32, direct *gemmPath) *winogradPath {
+func newWinogradPath(plan *ConvPlan, direct *gemmPath) *winogradPath {
 	c := &plan.conv
 	fits := plan.tier.winograd != nil && !c.Exact && c.Groups == 1 && len(c.Kernel) == 2 &&
 		36*c.InChannels*c.OutChannels <= winogradWeights && c.InChannels >= 8 && c.OutChannels >= 8
@@ -58,7 +57,7 @@ func newWinogradPath(plan *ConvPlan, weights []float32, direct *gemmPath) *winog
 	if !fits {
 		return nil
 	}
-	return &winogradPath{direct: direct, tier: plan.tier, raw: weights}
+	return &winogradPath{direct: direct, tier: plan.tier}
 }
 
 func (w *winogradPath) run(p *Pool, g convGeometry) {
@@ -82,32 +81,37 @@ func (w *winogradPath) run(p *Pool, g convGeometry) {
 	}
 }
 
-// transformWeights computes G w G' for each pair of channels.
+// transformWeights computes G w G' for each pair of channels, panel by panel of
+// the packed weights of the plain product: their rows are spread over panels as
+// those of the transformed ones are.
 func (w *winogradPath) transformWeights(p *Pool, c *Conv) {
 	pairs := c.InChannels * c.OutChannels
-	elements := borrow(36 * pairs)
-	defer giveBack(elements)
-	const block = 64 // pairs at a time, as 36 far places do not stay in cache
-	p.Do((pairs+block-1)/block, 4, func(lo, hi int) {
-		var done [36][block]float32
-		for first := lo * block; first < min(hi*block, pairs); first += block {
-			count := min(block, pairs-first)
-			for pair := range count {
-				for i, v := range transformKernel(w.raw[9*(first+pair) : 9*(first+pair)+9]) {
-					done[i][pair] = v
+	data := make([]float32, 36*pairs)
+	for i := range w.weights {
+		w.weights[i] = newPackedA(w.tier, c.OutChannels, c.InChannels)
+		w.weights[i].data = data[i*pairs : (i+1)*pairs]
+	}
+	plain, to := w.direct.weights[0], w.weights[0]
+	p.Do(to.panels(), 1, func(lo, hi int) {
+		done := make([]float32, 36*to.mr)
+		for panel := lo; panel < hi; panel++ {
+			i0 := panel * to.mr
+			rows := min(to.mr, to.m-i0)
+			for channel := range c.InChannels {
+				for row := range rows {
+					var kernel [9]float32
+					for tap := range kernel {
+						kernel[tap] = plain.data[plain.place(i0, rows, i0+row, tap*c.InChannels+channel)]
+					}
+					for i, v := range transformKernel(kernel[:]) {
+						done[i*rows+row] = v
+					}
+				}
+				at := to.place(i0, rows, i0, channel)
+				for i, packed := range w.weights {
+					copy(packed.data[at:at+rows], done[i*rows:(i+1)*rows])
 				}
 			}
-			for i := range done {
-				copy((*elements)[i*pairs+first:], done[i][:count])
-			}
-		}
-	})
-	p.Do(36, 1, func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			packed := newPackedA(w.tier, c.OutChannels, c.InChannels)
-			packed.data = make([]float32, pairs)
-			packed.fill(nil, false, 1, (*elements)[i*pairs:(i+1)*pairs], c.InChannels)
-			w.weights[i] = packed
 		}
 	})
 }

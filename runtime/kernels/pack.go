@@ -75,6 +75,21 @@ func (p *PackedA) fill(pool *Pool, trans bool, alpha float32, a []float32, lda i
 	})
 }
 
+// fillPanel packs the rows of one panel, k elements each, one after the other.
+func (p *PackedA) fillPanel(i0, rows int, a []float32) {
+	for p0 := 0; p0 < p.k; p0 += p.depth {
+		depth := min(p.depth, p.k-p0)
+		p.tier.packRows(p.panel(i0, rows, p0, depth), rows, rows, depth, a[p0:], p.k)
+	}
+}
+
+// place is where element k of a row lies in data. The row's panel has rows rows,
+// from i0 on.
+func (p *PackedA) place(i0, rows, row, k int) int {
+	p0 := k / p.depth * p.depth
+	return p.m*p0 + i0*min(p.depth, p.k-p0) + (k-p0)*rows + row - i0
+}
+
 // packColumns copies depth rows of width contiguous elements, ld apart.
 func packColumns(dst []float32, width, depth int, src []float32, ld int) {
 	for p := range depth {
@@ -131,6 +146,11 @@ type PackedB struct {
 // PackB packs B or, where trans is set, the transpose of B. B has k rows of n
 // elements (with trans: n rows of k), ldb apart.
 func PackB(trans bool, k, n int, b []float32, ldb int) *PackedB {
+	return PackBOn(nil, trans, k, n, b, ldb)
+}
+
+// PackBOn is PackB with the work spread over a pool.
+func PackBOn(pool *Pool, trans bool, k, n int, b []float32, ldb int) *PackedB {
 	t := current.Load()
 	nr := t.gemm.NR
 	p := &PackedB{tier: t, k: k, n: n, padded: (n + nr - 1) / nr * nr}
@@ -140,9 +160,13 @@ func PackB(trans bool, k, n int, b []float32, ldb int) *PackedB {
 	}
 	src := matrixSource(t, trans, b, ldb)
 	depth := depthBlock(k)
+	panels := p.padded / nr
 	for p0 := 0; p0 < k; p0 += depth {
 		d := min(depth, k-p0)
-		src.panels(p.data[p.padded*p0:p.padded*(p0+d)], p0, d, 0, n)
+		pool.Do(panels, grainFor(nr*d), func(lo, hi int) {
+			at := p.padded*p0 + lo*nr*d
+			src.panels(p.data[at:at+(hi-lo)*nr*d], p0, d, lo*nr, min(n, hi*nr)-lo*nr)
+		})
 	}
 	return p
 }

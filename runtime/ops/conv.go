@@ -26,6 +26,7 @@ type convolution struct {
 	groups int
 	act    kernels.Activation
 	exact  bool
+	packed *kernels.ConvPlan // without pads; nil before the weights are packed
 	plans  planCache[*kernels.ConvPlan]
 }
 
@@ -37,7 +38,7 @@ func buildConv(n *Node) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return TensorFunc(k.run), nil
+	return packing{k.run, k.pack}, nil
 }
 
 func buildFusedConv(n *Node) (Kernel, error) {
@@ -51,7 +52,20 @@ func buildFusedConv(n *Node) (Kernel, error) {
 	if k.act, err = readFusedActivation(n); err != nil {
 		return nil, err
 	}
-	return TensorFunc(k.run), nil
+	return fusedConv{packing{k.run, k.pack}, k}, nil
+}
+
+// fusedConv is the kernel of FusedConv.
+type fusedConv struct {
+	packing
+	conv *convolution
+}
+
+// First implements Fused: the convolution with neither residual nor activation.
+func (f fusedConv) First() Kernel {
+	return TensorFunc(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+		return f.conv.compute(c, in[:min(len(in), 3)], kernels.Activation{})
+	})
 }
 
 func readConvolution(n *Node) (*convolution, error) {
@@ -154,13 +168,38 @@ func (k *convolution) shapes(x, w *value.Tensor) (*convShapes, error) {
 	return &convShapes{placement: p, batch: batch, channels: channels, outChannels: w.Shape[0]}, nil
 }
 
+// pack packs constant weights. Mistakes in the node are left to the run to find.
+func (k *convolution) pack(p *kernels.Pool, in []*value.Tensor) []int {
+	w := in[1]
+	if !k.plans.keep || w.Type != onnxio.Float || len(w.Shape) < 3 || k.kernel != nil && !slices.Equal(k.kernel, w.Shape[2:]) {
+		return nil
+	}
+	b, err := optionalFloats[float32](in, 2)
+	if err != nil {
+		return nil
+	}
+	k.packed, err = kernels.NewConvOn(p, kernels.Conv{Kernel: w.Shape[2:], Strides: k.strides, Dilations: k.dilations, Groups: k.groups,
+		InChannels: w.Shape[1] * k.groups, OutChannels: w.Shape[0], Exact: k.exact}, value.Of[float32](w), b)
+	if err != nil {
+		return nil
+	}
+	return []int{1, 2}
+}
+
 func (k *convolution) run(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+	return k.compute(c, in, k.act)
+}
+
+func (k *convolution) compute(c *Context, in []*value.Tensor, act kernels.Activation) ([]*value.Tensor, error) {
 	x, w := in[0], in[1]
 	s, err := k.shapes(x, w)
 	if err != nil {
 		return nil, err
 	}
 	if x.Type == onnxio.Double {
+		if k.packed != nil {
+			return nil, fmt.Errorf("input %v and weights %v have different element types", x, w)
+		}
 		return oneOutput(k.runDouble(c, s, in))
 	}
 	plan, err := k.plans.get(slices.Concat(s.begin, s.end), func() (*kernels.ConvPlan, error) { return k.plan(s, in) })
@@ -179,7 +218,7 @@ func (k *convolution) run(c *Context, in []*value.Tensor) ([]*value.Tensor, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := plan.RunAdd(c.Pool, xs, s.batch, s.in, residual, y.data, k.act); err != nil {
+	if err := plan.RunAdd(c.Pool, xs, s.batch, s.in, residual, y.data, act); err != nil {
 		return nil, err
 	}
 	return []*value.Tensor{y.done()}, nil
@@ -197,6 +236,9 @@ func (k *convolution) residual(s *convShapes, in []*value.Tensor) ([]float32, er
 }
 
 func (k *convolution) plan(s *convShapes, in []*value.Tensor) (*kernels.ConvPlan, error) {
+	if k.packed != nil {
+		return k.packed.WithPads(s.begin, s.end)
+	}
 	w, err := floatElements[float32](in[1])
 	if err != nil {
 		return nil, err

@@ -21,9 +21,8 @@ func init() {
 type gemmNode struct {
 	transA, transB bool
 	alpha, beta    float32
-	exactC         bool          // C must have the result's shape
-	weight         *value.Tensor // B, widened, where it is a constant of 16-bit floats
-	packed         *kernels.PackedB
+	exactC         bool             // C must have the result's shape
+	packed         *kernels.PackedB // B; nil where it is not constant, or not packed yet
 	act            kernels.Activation
 }
 
@@ -32,23 +31,29 @@ func buildGemm(n *Node) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withWeight(g.weight, viaFloat32(g.run)), nil
+	return packing{viaFloat32(g.run), g.pack}, nil
 }
 
-func readGemm(n *Node) (gemmNode, error) {
+func readGemm(n *Node) (*gemmNode, error) {
 	least := 3
 	if n.Since >= 11 || n.Domain != "" {
 		least = 2
 	}
-	g := gemmNode{
+	g := &gemmNode{
 		transA: n.Bool("transA", false), transB: n.Bool("transB", false),
 		alpha: n.Float("alpha", 1), beta: n.Float("beta", 1),
 	}
 	if n.Domain == "" && n.Since < 7 {
 		g.exactC = !n.Bool("broadcast", false)
 	}
-	g.weight, g.packed = packWeight(n.Constant(1), g.transB)
 	return g, n.CheckInputs(least, 3)
+}
+
+func (g *gemmNode) pack(p *kernels.Pool, in []*value.Tensor) []int {
+	if g.packed = packWeight(p, in[1], g.transB); g.packed == nil {
+		return nil
+	}
+	return []int{1}
 }
 
 // buildFusedGemm makes com.microsoft.FusedGemm: Gemm followed by an activation.
@@ -68,15 +73,15 @@ func buildFusedGemm(n *Node) (Kernel, error) {
 		return nil, fmt.Errorf("attribute activation is %q, which is not known", name)
 	}
 	g.act = kernels.Activation{Kind: kind, Alpha: alpha, Beta: beta}
-	return viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+	return packing{viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 		if in[0].Type != onnxio.Float {
 			return nil, fmt.Errorf("it has no meaning for %v", in[0])
 		}
 		return g.run(c, in)
-	}), nil
+	}), g.pack}, nil
 }
 
-func (g gemmNode) run(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+func (g *gemmNode) run(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 	a, b := in[0], in[1]
 	var bias *value.Tensor
 	if len(in) > 2 {
@@ -121,7 +126,7 @@ func (g gemmNode) run(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 
 // multiply32 adds a C of one row as a bias of the columns while the product is still in cache; any other C is spread over
 // the result before.
-func (g gemmNode) multiply32(c *Context, dst []float32, a, b, bias *value.Tensor, m, n, k int) {
+func (g *gemmNode) multiply32(c *Context, dst []float32, a, b, bias *value.Tensor, m, n, k int) {
 	x := a.Data.([]float32)
 	if g.packed == nil {
 		beta := spreadBias(c, dst, []int{m, n}, bias, g.beta)
@@ -161,7 +166,7 @@ func spreadBias[T any, F kernels.Float](c *Context, dst []T, shape []int, bias *
 }
 
 // runInts multiplies integers exactly where alpha and beta are one, and refuses other factors.
-func (g gemmNode) runInts(c *Context, a, b, bias *value.Tensor) ([]*value.Tensor, error) {
+func (g *gemmNode) runInts(c *Context, a, b, bias *value.Tensor) ([]*value.Tensor, error) {
 	if g.alpha != 1 || g.beta != 1 && bias != nil {
 		return nil, fmt.Errorf("attributes alpha %v and beta %v: for integers only 1 is known", g.alpha, g.beta)
 	}

@@ -1,7 +1,7 @@
 package ops
 
 // Matrix products of any rank: the last two axes are matrices, those before them are broadcast. A right factor that is
-// one matrix makes the whole left factor one tall matrix; if it is a weight, it is packed once, when the kernel is built.
+// one matrix makes the whole left factor one tall matrix; if it is a weight, it is packed once.
 
 import (
 	"fmt"
@@ -22,41 +22,28 @@ func buildMatMul(n *Node) (Kernel, error) {
 	if err := n.CheckInputs(2, 2); err != nil {
 		return nil, err
 	}
-	weight, packed := packWeight(n.Constant(1), false)
-	return withWeight(weight, viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
+	var packed *kernels.PackedB
+	run := viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 		return oneOutput(matMul(c, in[0], in[1], packed))
-	})), nil
+	})
+	return packing{run, func(p *kernels.Pool, in []*value.Tensor) []int {
+		if packed = packWeight(p, in[1], false); packed == nil {
+			return nil
+		}
+		return []int{1}
+	}}, nil
 }
 
-// withWeight replaces the second input by what was made of it when the kernel was built, if anything was.
-func withWeight(weight *value.Tensor, f TensorFunc) TensorFunc {
-	if weight == nil {
-		return f
-	}
-	return func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
-		in = slices.Clone(in)
-		in[1] = weight
-		return f(c, in)
-	}
-}
-
-// packWeight packs a constant matrix; nil where w is none, or not of float32 or 16-bit floats. The latter are widened.
-func packWeight(w *value.Tensor, trans bool) (wide *value.Tensor, packed *kernels.PackedB) {
-	if w == nil || len(w.Shape) != 2 {
-		return nil, nil
-	}
-	switch {
-	case isHalf(w.Type):
-		w = widened(&Context{}, w)
-		wide = w
-	case w.Type != onnxio.Float:
-		return nil, nil
+// packWeight packs a constant matrix; nil where w is none, or not of float32.
+func packWeight(p *kernels.Pool, w *value.Tensor, trans bool) *kernels.PackedB {
+	if w == nil || len(w.Shape) != 2 || w.Type != onnxio.Float {
+		return nil
 	}
 	k, n := w.Shape[0], w.Shape[1]
 	if trans {
 		k, n = n, k
 	}
-	return wide, kernels.PackB(trans, k, n, w.Data.([]float32), w.Shape[1])
+	return kernels.PackBOn(p, trans, k, n, value.Of[float32](w), w.Shape[1])
 }
 
 // buildFusedMatMul makes alpha * op(A) * op(B), where op may swap the last two axes, or move the first axis behind the
@@ -161,6 +148,10 @@ type batchedProduct struct {
 func (p batchedProduct) run(c *Context, out, a, b *value.Tensor) error {
 	switch x := a.Data.(type) {
 	case []float32:
+		if p.packed != nil {
+			kernels.GemmPackedB(c.Pool, false, p.m, 1, x, p.k, p.packed, 0, out.Data.([]float32), p.n, nil, kernels.Activation{})
+			return nil
+		}
 		multiplyEach(c, p, out, x, b, p.gemm32)
 		return nil
 	case []float64:
@@ -193,10 +184,6 @@ func (p batchedProduct) run(c *Context, out, a, b *value.Tensor) error {
 }
 
 func (p batchedProduct) gemm32(pool *kernels.Pool, c, a, b []float32) {
-	if p.packed != nil {
-		kernels.GemmPackedB(pool, false, p.m, 1, a, p.k, p.packed, 0, c, p.n, nil, kernels.Activation{})
-		return
-	}
 	kernels.Gemm(pool, false, false, p.m, p.n, p.k, 1, a, p.k, b, p.n, 0, c, p.n)
 }
 
