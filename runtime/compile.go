@@ -24,7 +24,7 @@ const (
 type compiler struct {
 	model     *onnxio.Model
 	options   Options
-	pool      *kernels.Pool
+	packing   ops.Packing
 	functions map[functionKey]*onnxio.Function
 	weights   map[*onnxio.Tensor]*value.Tensor // decoded initializers
 	sparse    map[*onnxio.SparseTensor]*value.Tensor
@@ -42,7 +42,7 @@ type functionKey struct{ domain, name, overload string }
 var errReported = errors.New("a node below can not be compiled")
 
 func newCompiler(m *onnxio.Model, o Options, p *kernels.Pool) *compiler {
-	c := &compiler{model: m, options: o, pool: p, functions: map[functionKey]*onnxio.Function{},
+	c := &compiler{model: m, options: o, packing: ops.Packing{Pool: p}, functions: map[functionKey]*onnxio.Function{},
 		weights: map[*onnxio.Tensor]*value.Tensor{}, sparse: map[*onnxio.SparseTensor]*value.Tensor{},
 		wide: map[*value.Tensor]*value.Tensor{}, decoded: map[*onnxio.Function]*graph{}}
 	for _, f := range m.Functions {

@@ -16,7 +16,6 @@ import (
 	"slices"
 
 	"onnxprune/onnxio"
-	"onnxprune/runtime/kernels"
 	"onnxprune/runtime/ops"
 	"onnxprune/runtime/value"
 )
@@ -359,7 +358,7 @@ type summing struct {
 }
 
 // Pack implements ops.Packer.
-func (k *summing) Pack(p *kernels.Pool, in []value.Value) []int {
+func (k *summing) Pack(p *ops.Packing, in []value.Value) []int {
 	if packer, ok := k.Fused.(ops.Packer); ok {
 		return packer.Pack(p, in)
 	}

@@ -29,7 +29,7 @@ func (c *compiler) pack(p *program) {
 				in[i] = known[slot]
 			}
 		}
-		for _, i := range kernel.Pack(c.pool, in) {
+		for _, i := range kernel.Pack(&c.packing, in) {
 			if i < len(s.in) && s.in[i] >= 0 {
 				unpacked[s.in[i]]--
 				c.unload(in[i])

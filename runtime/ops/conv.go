@@ -168,8 +168,14 @@ func (k *convolution) shapes(x, w *value.Tensor) (*convShapes, error) {
 	return &convShapes{placement: p, batch: batch, channels: channels, outChannels: w.Shape[0]}, nil
 }
 
+// convKey tells packed convolutions apart.
+type convKey struct {
+	weights, bias *value.Tensor
+	conv          string
+}
+
 // pack packs constant weights. Mistakes in the node are left to the run to find.
-func (k *convolution) pack(p *kernels.Pool, in []*value.Tensor) []int {
+func (k *convolution) pack(p *Packing, in []*value.Tensor) []int {
 	w := in[1]
 	if !k.plans.keep || w.Type != onnxio.Float || len(w.Shape) < 3 || k.kernel != nil && !slices.Equal(k.kernel, w.Shape[2:]) {
 		return nil
@@ -178,8 +184,15 @@ func (k *convolution) pack(p *kernels.Pool, in []*value.Tensor) []int {
 	if err != nil {
 		return nil
 	}
-	k.packed, err = kernels.NewConvOn(p, kernels.Conv{Kernel: w.Shape[2:], Strides: k.strides, Dilations: k.dilations, Groups: k.groups,
-		InChannels: w.Shape[1] * k.groups, OutChannels: w.Shape[0], Exact: k.exact}, value.Of[float32](w), b)
+	var bias *value.Tensor
+	if len(in) > 2 {
+		bias = in[2]
+	}
+	conv := kernels.Conv{Kernel: w.Shape[2:], Strides: k.strides, Dilations: k.dilations, Groups: k.groups,
+		InChannels: w.Shape[1] * k.groups, OutChannels: w.Shape[0], Exact: k.exact}
+	k.packed, err = packedOnce(p, convKey{w, bias, fmt.Sprint(conv)}, func() (*kernels.ConvPlan, error) {
+		return kernels.NewConvOn(p.Pool, conv, value.Of[float32](w), b)
+	})
 	if err != nil {
 		return nil
 	}

@@ -49,7 +49,7 @@ func readGemm(n *Node) (*gemmNode, error) {
 	return g, n.CheckInputs(least, 3)
 }
 
-func (g *gemmNode) pack(p *kernels.Pool, in []*value.Tensor) []int {
+func (g *gemmNode) pack(p *Packing, in []*value.Tensor) []int {
 	if g.packed = packWeight(p, in[1], g.transB); g.packed == nil {
 		return nil
 	}

@@ -26,7 +26,7 @@ func buildMatMul(n *Node) (Kernel, error) {
 	run := viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 		return oneOutput(matMul(c, in[0], in[1], packed))
 	})
-	return packing{run, func(p *kernels.Pool, in []*value.Tensor) []int {
+	return packing{run, func(p *Packing, in []*value.Tensor) []int {
 		if packed = packWeight(p, in[1], false); packed == nil {
 			return nil
 		}
@@ -34,8 +34,14 @@ func buildMatMul(n *Node) (Kernel, error) {
 	}}, nil
 }
 
+// matrixKey tells packed matrices apart.
+type matrixKey struct {
+	weights *value.Tensor
+	trans   bool
+}
+
 // packWeight packs a constant matrix; nil where w is none, or not of float32.
-func packWeight(p *kernels.Pool, w *value.Tensor, trans bool) *kernels.PackedB {
+func packWeight(p *Packing, w *value.Tensor, trans bool) *kernels.PackedB {
 	if w == nil || len(w.Shape) != 2 || w.Type != onnxio.Float {
 		return nil
 	}
@@ -43,7 +49,10 @@ func packWeight(p *kernels.Pool, w *value.Tensor, trans bool) *kernels.PackedB {
 	if trans {
 		k, n = n, k
 	}
-	return kernels.PackBOn(p, trans, k, n, value.Of[float32](w), w.Shape[1])
+	packed, _ := packedOnce(p, matrixKey{w, trans}, func() (*kernels.PackedB, error) {
+		return kernels.PackBOn(p.Pool, trans, k, n, value.Of[float32](w), w.Shape[1]), nil
+	})
+	return packed
 }
 
 // buildFusedMatMul makes alpha * op(A) * op(B), where op may swap the last two axes, or move the first axis behind the
