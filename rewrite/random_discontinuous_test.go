@@ -206,7 +206,6 @@ func (g *graphs) binarizer(f feat) feat {
 
 func (g *graphs) labels(f feat) feat {
 	y := g.whole(g.width())
-	g.Import("ai.onnx.ml", 2)
 	y.name = g.Node("ai.onnx.ml::LabelEncoder", []string{g.Cast(y.name, onnxio.Int64)}, testmodels.Attrs{"keys_int64s": []int64{-1, 0, 1, 2}, "values_floats": []float32{0.5, -1, 1, 2}, "default_float": 0.25})
 	return y
 }

@@ -93,6 +93,9 @@ func TestMeaningsOfOperators(t *testing.T) {
 		{"gemm of an empty sum is C",
 			oracleCase{op: "Gemm", opset: 13, constant: true, in: in(value.New(onnxio.Float, 2, 0), value.New(onnxio.Float, 0, 2), floats(3, 4))},
 			floats(3, 4, 3, 4).View(2, 2), ""},
+		{"gemm takes a scalar C beside a weight of one column",
+			oracleCase{op: "Gemm", opset: 13, constant: true, in: in(floats(1, 2, 3, 4).View(2, 2), floats(1, 1).View(2, 1), value.Scalar(float32(10)))},
+			floats(13, 17).View(2, 1), ""},
 		{"a matrix product names its shapes", oracleCase{op: "MatMul", opset: 13, in: in(cube, cube)}, nil, "[2 3 2] and [2 3 2]"},
 
 		{"dropout of opset 6 in test mode passes on",

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"onnxprune/analysis/graph"
+	"onnxprune/analysis/shape"
 	"onnxprune/onnxio"
 )
 
@@ -35,8 +36,7 @@ func init() {
 		}})
 	}
 	// the numbers they return are mended where they are used
-	register("", "Shape", Rule{Title: "returns sizes", Flow: func(c *Context) { c.IgnoreAll() }})
-	register("", "Size", Rule{Title: "returns sizes", Flow: flowSize})
+	all(Rule{Title: "returns sizes", Flow: flowSize}, "Shape", "Size")
 	register("", "Constant", Rule{Title: "own channels", Flow: func(c *Context) { c.IgnoreAll() }})
 	for _, op := range []string{"LSTM", "GRU", "RNN"} {
 		register("", op, Rule{Title: "input axis of W unified; hidden sizes pinned", Flow: flowRecurrent})
@@ -44,18 +44,32 @@ func init() {
 }
 
 // flowSize pins what is counted where the count is part of the model's arithmetic and is not known before the run: the old
-// count can then not be written down in its place, as is done with a known one.
+// count can then not be written down in its place, as is done with a known one. A product of all of a shape is such a count too.
 func flowSize(c *Context) {
 	c.IgnoreAll()
-	out := c.Node.Output(0)
-	if nums := c.OutInfo(0).Nums; len(nums) == 1 {
-		if _, known := nums[0].Float(); known {
-			return
+	counts := []*graph.Value{c.Node.Output(0)}
+	if v := counts[0]; v != nil && c.Node.Op == "Shape" {
+		counts = nil
+		for _, u := range v.Uses {
+			if u.Node.Op == "ReduceProd" && u.Input == 0 && u.Node.Scope == v.Scope {
+				counts = append(counts, u.Node.Output(0))
+			}
 		}
 	}
-	if out != nil && c.asNumber(out, map[*graph.Value]bool{}) {
-		c.PinAll(0, "%s counts its elements, a number that is not known before the run and that the model computes with", c.Node.Title())
+	for _, v := range counts {
+		if v != nil && !constant(c.Shapes.Of(v)) && c.asNumber(v, map[*graph.Value]bool{}) {
+			c.PinAll(0, "%s counts its elements, a number that is not known before the run and that the model computes with", c.Node.Title())
+		}
 	}
+}
+
+// constant reports whether a single number is known before the run.
+func constant(in *shape.Info) bool {
+	if len(in.Nums) != 1 {
+		return false
+	}
+	_, ok := in.Nums[0].Float()
+	return ok
 }
 
 // asNumber reports whether a number that counts elements ends anywhere but in operands that say how long something is.
