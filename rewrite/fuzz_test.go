@@ -138,6 +138,9 @@ func randomPrune(seed uint64) (err error) {
 	if err != nil {
 		return fmt.Errorf("an accepted plan can not be carried out: %w", err)
 	}
+	if err := sameAgain(m, removed, p, pruned); err != nil {
+		return err
+	}
 	if _, err := analysed(pruned); err != nil {
 		return fmt.Errorf("the pruned model is not valid: %w", err)
 	}
@@ -178,6 +181,29 @@ func randomPrune(seed uint64) (err error) {
 	}
 	if err := allNear(got, alone); err != nil {
 		return fmt.Errorf("pruning twice is not pruning the union once: %w", err)
+	}
+	return nil
+}
+
+// sameAgain works the same cut out once more, from the model on: the plan and the file must come out the same.
+func sameAgain(m *onnxio.Model, removed map[atoms.ID]bool, p *plan.Plan, pruned *onnxio.Model) error {
+	a, err := analysed(m)
+	if err != nil {
+		return err
+	}
+	q, err := plan.Build(a, removed)
+	if err != nil {
+		return fmt.Errorf("a second time: %w", err)
+	}
+	if !reflect.DeepEqual(p, q) {
+		return fmt.Errorf("the plan is another one a second time")
+	}
+	again, err := rewrite.Apply(m, q)
+	if err != nil {
+		return fmt.Errorf("a second time: %w", err)
+	}
+	if !bytes.Equal(again.Bytes(), pruned.Bytes()) {
+		return fmt.Errorf("the pruned model is another one a second time")
 	}
 	return nil
 }
