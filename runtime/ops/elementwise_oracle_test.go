@@ -148,8 +148,9 @@ func TestFunctionsOfOneElementAgreeWithONNXRuntime(t *testing.T) {
 	compareWithOracle(t, cases)
 }
 
-func TestSigmoidHasTheBitsOfONNXRuntime(t *testing.T) {
+func TestOperatorsBeforeQuantisersHaveTheBitsOfONNXRuntime(t *testing.T) {
 	library := openOracle(t)
+	r := rand.New(rand.NewPCG(6, 6))
 	x := make([]float32, 0, 1<<17)
 	for i := -40000; i <= 40000; i++ {
 		x = append(x, float32(i)*5.1e-4+1e-6)
@@ -161,6 +162,11 @@ func TestSigmoidHasTheBitsOfONNXRuntime(t *testing.T) {
 	for _, c := range []oracleCase{
 		{op: "Sigmoid", opset: 13, in: []*value.Tensor{value.From(x, len(x))}},
 		{domain: "com.microsoft", op: "QuickGelu", opset: 1, in: []*value.Tensor{value.From(x[:80001], 80001)}},
+		{op: "Softmax", opset: 13, in: []*value.Tensor{randomTensor(r, onnxio.Float, 30, 100)}},
+		{op: "Softmax", opset: 13, in: []*value.Tensor{randomTensor(r, onnxio.Float, 300, 4)}},
+		{op: "Softmax", opset: 13, in: []*value.Tensor{randomTensor(r, onnxio.Float, 3, 16, 300)}, attrs: []*onnxio.Attribute{onnxio.NewInt("axis", 1)}},
+		{op: "Softmax", opset: 13, in: []*value.Tensor{randomTensor(r, onnxio.Float, 3, 37, 300)}, attrs: []*onnxio.Attribute{onnxio.NewInt("axis", 1)}},
+		{op: "GridSample", opset: 20, in: []*value.Tensor{randomTensor(r, onnxio.Float, 2, 3, 20, 13), randomTensor(r, onnxio.Float, 2, 40, 30, 2)}},
 	} {
 		want, ran, err := c.expected(library)
 		if err != nil || !ran {
@@ -173,7 +179,7 @@ func TestSigmoidHasTheBitsOfONNXRuntime(t *testing.T) {
 		ours, theirs := value.Of[float32](got[0].(*value.Tensor)), value.Of[float32](want[0])
 		for i, w := range theirs {
 			if math.Float32bits(ours[i]) != math.Float32bits(w) {
-				t.Errorf("%s of %v is %v, want %v", c.op, x[i], ours[i], w)
+				t.Errorf("%v: element %d is %v, want %v", c, i, ours[i], w)
 				break
 			}
 		}
