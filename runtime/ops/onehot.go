@@ -142,7 +142,13 @@ func nonZero(t *value.Tensor) ([]int, error) {
 }
 
 func others[T comparable](d []T, zero T) []int {
-	var found []int
+	count := 0
+	for _, v := range d {
+		if v != zero {
+			count++
+		}
+	}
+	found := make([]int, 0, count) // growing would take several times as much
 	for i, v := range d {
 		if v != zero {
 			found = append(found, i)
