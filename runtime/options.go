@@ -51,7 +51,7 @@ type Options struct {
 	Profile bool
 	// NoFusion keeps every node a step of its own.
 	NoFusion bool
-	// Exact rules out kernels that give two digits of accuracy away for speed (Winograd's convolution).
+	// Exact rules out kernels that give most of a digit of accuracy away for speed (Winograd's convolution).
 	Exact bool
 }
 

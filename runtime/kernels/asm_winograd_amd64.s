@@ -5,103 +5,199 @@
 
 #include "textflag.h"
 
-DATA winogradConstants<>+0(SB)/4, $0xc0800000
-DATA winogradConstants<>+4(SB)/4, $0xc0800000
-DATA winogradConstants<>+8(SB)/4, $0xc0800000
-DATA winogradConstants<>+12(SB)/4, $0xc0800000
-DATA winogradConstants<>+16(SB)/4, $0xc0800000
-DATA winogradConstants<>+20(SB)/4, $0xc0800000
-DATA winogradConstants<>+24(SB)/4, $0xc0800000
-DATA winogradConstants<>+28(SB)/4, $0xc0800000
-DATA winogradConstants<>+32(SB)/4, $0xc0800000
-DATA winogradConstants<>+36(SB)/4, $0xc0800000
-DATA winogradConstants<>+40(SB)/4, $0xc0800000
-DATA winogradConstants<>+44(SB)/4, $0xc0800000
-DATA winogradConstants<>+48(SB)/4, $0xc0800000
-DATA winogradConstants<>+52(SB)/4, $0xc0800000
-DATA winogradConstants<>+56(SB)/4, $0xc0800000
-DATA winogradConstants<>+60(SB)/4, $0xc0800000
-DATA winogradConstants<>+64(SB)/4, $0xc0a00000
-DATA winogradConstants<>+68(SB)/4, $0xc0a00000
-DATA winogradConstants<>+72(SB)/4, $0xc0a00000
-DATA winogradConstants<>+76(SB)/4, $0xc0a00000
-DATA winogradConstants<>+80(SB)/4, $0xc0a00000
-DATA winogradConstants<>+84(SB)/4, $0xc0a00000
-DATA winogradConstants<>+88(SB)/4, $0xc0a00000
-DATA winogradConstants<>+92(SB)/4, $0xc0a00000
-DATA winogradConstants<>+96(SB)/4, $0xc0a00000
-DATA winogradConstants<>+100(SB)/4, $0xc0a00000
-DATA winogradConstants<>+104(SB)/4, $0xc0a00000
-DATA winogradConstants<>+108(SB)/4, $0xc0a00000
-DATA winogradConstants<>+112(SB)/4, $0xc0a00000
-DATA winogradConstants<>+116(SB)/4, $0xc0a00000
-DATA winogradConstants<>+120(SB)/4, $0xc0a00000
-DATA winogradConstants<>+124(SB)/4, $0xc0a00000
-DATA winogradConstants<>+128(SB)/4, $0x40800000
-DATA winogradConstants<>+132(SB)/4, $0x40800000
-DATA winogradConstants<>+136(SB)/4, $0x40800000
-DATA winogradConstants<>+140(SB)/4, $0x40800000
-DATA winogradConstants<>+144(SB)/4, $0x40800000
-DATA winogradConstants<>+148(SB)/4, $0x40800000
-DATA winogradConstants<>+152(SB)/4, $0x40800000
-DATA winogradConstants<>+156(SB)/4, $0x40800000
-DATA winogradConstants<>+160(SB)/4, $0x40800000
-DATA winogradConstants<>+164(SB)/4, $0x40800000
-DATA winogradConstants<>+168(SB)/4, $0x40800000
-DATA winogradConstants<>+172(SB)/4, $0x40800000
-DATA winogradConstants<>+176(SB)/4, $0x40800000
-DATA winogradConstants<>+180(SB)/4, $0x40800000
-DATA winogradConstants<>+184(SB)/4, $0x40800000
-DATA winogradConstants<>+188(SB)/4, $0x40800000
-DATA winogradConstants<>+192(SB)/4, $0x40000000
-DATA winogradConstants<>+196(SB)/4, $0x40000000
-DATA winogradConstants<>+200(SB)/4, $0x40000000
-DATA winogradConstants<>+204(SB)/4, $0x40000000
-DATA winogradConstants<>+208(SB)/4, $0x40000000
-DATA winogradConstants<>+212(SB)/4, $0x40000000
-DATA winogradConstants<>+216(SB)/4, $0x40000000
-DATA winogradConstants<>+220(SB)/4, $0x40000000
-DATA winogradConstants<>+224(SB)/4, $0x40000000
-DATA winogradConstants<>+228(SB)/4, $0x40000000
-DATA winogradConstants<>+232(SB)/4, $0x40000000
-DATA winogradConstants<>+236(SB)/4, $0x40000000
-DATA winogradConstants<>+240(SB)/4, $0x40000000
-DATA winogradConstants<>+244(SB)/4, $0x40000000
-DATA winogradConstants<>+248(SB)/4, $0x40000000
-DATA winogradConstants<>+252(SB)/4, $0x40000000
-DATA winogradConstants<>+256(SB)/4, $0xc0000000
-DATA winogradConstants<>+260(SB)/4, $0xc0000000
-DATA winogradConstants<>+264(SB)/4, $0xc0000000
-DATA winogradConstants<>+268(SB)/4, $0xc0000000
-DATA winogradConstants<>+272(SB)/4, $0xc0000000
-DATA winogradConstants<>+276(SB)/4, $0xc0000000
-DATA winogradConstants<>+280(SB)/4, $0xc0000000
-DATA winogradConstants<>+284(SB)/4, $0xc0000000
-DATA winogradConstants<>+288(SB)/4, $0xc0000000
-DATA winogradConstants<>+292(SB)/4, $0xc0000000
-DATA winogradConstants<>+296(SB)/4, $0xc0000000
-DATA winogradConstants<>+300(SB)/4, $0xc0000000
-DATA winogradConstants<>+304(SB)/4, $0xc0000000
-DATA winogradConstants<>+308(SB)/4, $0xc0000000
-DATA winogradConstants<>+312(SB)/4, $0xc0000000
-DATA winogradConstants<>+316(SB)/4, $0xc0000000
-DATA winogradConstants<>+320(SB)/4, $0x41000000
-DATA winogradConstants<>+324(SB)/4, $0x41000000
-DATA winogradConstants<>+328(SB)/4, $0x41000000
-DATA winogradConstants<>+332(SB)/4, $0x41000000
-DATA winogradConstants<>+336(SB)/4, $0x41000000
-DATA winogradConstants<>+340(SB)/4, $0x41000000
-DATA winogradConstants<>+344(SB)/4, $0x41000000
-DATA winogradConstants<>+348(SB)/4, $0x41000000
-DATA winogradConstants<>+352(SB)/4, $0x41000000
-DATA winogradConstants<>+356(SB)/4, $0x41000000
-DATA winogradConstants<>+360(SB)/4, $0x41000000
-DATA winogradConstants<>+364(SB)/4, $0x41000000
-DATA winogradConstants<>+368(SB)/4, $0x41000000
-DATA winogradConstants<>+372(SB)/4, $0x41000000
-DATA winogradConstants<>+376(SB)/4, $0x41000000
-DATA winogradConstants<>+380(SB)/4, $0x41000000
-GLOBL winogradConstants<>(SB), RODATA|NOPTR, $384
+DATA winogradConstants<>+0(SB)/4, $0xc0100000
+DATA winogradConstants<>+4(SB)/4, $0xc0100000
+DATA winogradConstants<>+8(SB)/4, $0xc0100000
+DATA winogradConstants<>+12(SB)/4, $0xc0100000
+DATA winogradConstants<>+16(SB)/4, $0xc0100000
+DATA winogradConstants<>+20(SB)/4, $0xc0100000
+DATA winogradConstants<>+24(SB)/4, $0xc0100000
+DATA winogradConstants<>+28(SB)/4, $0xc0100000
+DATA winogradConstants<>+32(SB)/4, $0xc0100000
+DATA winogradConstants<>+36(SB)/4, $0xc0100000
+DATA winogradConstants<>+40(SB)/4, $0xc0100000
+DATA winogradConstants<>+44(SB)/4, $0xc0100000
+DATA winogradConstants<>+48(SB)/4, $0xc0100000
+DATA winogradConstants<>+52(SB)/4, $0xc0100000
+DATA winogradConstants<>+56(SB)/4, $0xc0100000
+DATA winogradConstants<>+60(SB)/4, $0xc0100000
+DATA winogradConstants<>+64(SB)/4, $0xbec80000
+DATA winogradConstants<>+68(SB)/4, $0xbec80000
+DATA winogradConstants<>+72(SB)/4, $0xbec80000
+DATA winogradConstants<>+76(SB)/4, $0xbec80000
+DATA winogradConstants<>+80(SB)/4, $0xbec80000
+DATA winogradConstants<>+84(SB)/4, $0xbec80000
+DATA winogradConstants<>+88(SB)/4, $0xbec80000
+DATA winogradConstants<>+92(SB)/4, $0xbec80000
+DATA winogradConstants<>+96(SB)/4, $0xbec80000
+DATA winogradConstants<>+100(SB)/4, $0xbec80000
+DATA winogradConstants<>+104(SB)/4, $0xbec80000
+DATA winogradConstants<>+108(SB)/4, $0xbec80000
+DATA winogradConstants<>+112(SB)/4, $0xbec80000
+DATA winogradConstants<>+116(SB)/4, $0xbec80000
+DATA winogradConstants<>+120(SB)/4, $0xbec80000
+DATA winogradConstants<>+124(SB)/4, $0xbec80000
+DATA winogradConstants<>+128(SB)/4, $0xc0290000
+DATA winogradConstants<>+132(SB)/4, $0xc0290000
+DATA winogradConstants<>+136(SB)/4, $0xc0290000
+DATA winogradConstants<>+140(SB)/4, $0xc0290000
+DATA winogradConstants<>+144(SB)/4, $0xc0290000
+DATA winogradConstants<>+148(SB)/4, $0xc0290000
+DATA winogradConstants<>+152(SB)/4, $0xc0290000
+DATA winogradConstants<>+156(SB)/4, $0xc0290000
+DATA winogradConstants<>+160(SB)/4, $0xc0290000
+DATA winogradConstants<>+164(SB)/4, $0xc0290000
+DATA winogradConstants<>+168(SB)/4, $0xc0290000
+DATA winogradConstants<>+172(SB)/4, $0xc0290000
+DATA winogradConstants<>+176(SB)/4, $0xc0290000
+DATA winogradConstants<>+180(SB)/4, $0xc0290000
+DATA winogradConstants<>+184(SB)/4, $0xc0290000
+DATA winogradConstants<>+188(SB)/4, $0xc0290000
+DATA winogradConstants<>+192(SB)/4, $0x3f610000
+DATA winogradConstants<>+196(SB)/4, $0x3f610000
+DATA winogradConstants<>+200(SB)/4, $0x3f610000
+DATA winogradConstants<>+204(SB)/4, $0x3f610000
+DATA winogradConstants<>+208(SB)/4, $0x3f610000
+DATA winogradConstants<>+212(SB)/4, $0x3f610000
+DATA winogradConstants<>+216(SB)/4, $0x3f610000
+DATA winogradConstants<>+220(SB)/4, $0x3f610000
+DATA winogradConstants<>+224(SB)/4, $0x3f610000
+DATA winogradConstants<>+228(SB)/4, $0x3f610000
+DATA winogradConstants<>+232(SB)/4, $0x3f610000
+DATA winogradConstants<>+236(SB)/4, $0x3f610000
+DATA winogradConstants<>+240(SB)/4, $0x3f610000
+DATA winogradConstants<>+244(SB)/4, $0x3f610000
+DATA winogradConstants<>+248(SB)/4, $0x3f610000
+DATA winogradConstants<>+252(SB)/4, $0x3f610000
+DATA winogradConstants<>+256(SB)/4, $0x3f200000
+DATA winogradConstants<>+260(SB)/4, $0x3f200000
+DATA winogradConstants<>+264(SB)/4, $0x3f200000
+DATA winogradConstants<>+268(SB)/4, $0x3f200000
+DATA winogradConstants<>+272(SB)/4, $0x3f200000
+DATA winogradConstants<>+276(SB)/4, $0x3f200000
+DATA winogradConstants<>+280(SB)/4, $0x3f200000
+DATA winogradConstants<>+284(SB)/4, $0x3f200000
+DATA winogradConstants<>+288(SB)/4, $0x3f200000
+DATA winogradConstants<>+292(SB)/4, $0x3f200000
+DATA winogradConstants<>+296(SB)/4, $0x3f200000
+DATA winogradConstants<>+300(SB)/4, $0x3f200000
+DATA winogradConstants<>+304(SB)/4, $0x3f200000
+DATA winogradConstants<>+308(SB)/4, $0x3f200000
+DATA winogradConstants<>+312(SB)/4, $0x3f200000
+DATA winogradConstants<>+316(SB)/4, $0x3f200000
+DATA winogradConstants<>+320(SB)/4, $0xbf200000
+DATA winogradConstants<>+324(SB)/4, $0xbf200000
+DATA winogradConstants<>+328(SB)/4, $0xbf200000
+DATA winogradConstants<>+332(SB)/4, $0xbf200000
+DATA winogradConstants<>+336(SB)/4, $0xbf200000
+DATA winogradConstants<>+340(SB)/4, $0xbf200000
+DATA winogradConstants<>+344(SB)/4, $0xbf200000
+DATA winogradConstants<>+348(SB)/4, $0xbf200000
+DATA winogradConstants<>+352(SB)/4, $0xbf200000
+DATA winogradConstants<>+356(SB)/4, $0xbf200000
+DATA winogradConstants<>+360(SB)/4, $0xbf200000
+DATA winogradConstants<>+364(SB)/4, $0xbf200000
+DATA winogradConstants<>+368(SB)/4, $0xbf200000
+DATA winogradConstants<>+372(SB)/4, $0xbf200000
+DATA winogradConstants<>+376(SB)/4, $0xbf200000
+DATA winogradConstants<>+380(SB)/4, $0xbf200000
+DATA winogradConstants<>+384(SB)/4, $0x3fc00000
+DATA winogradConstants<>+388(SB)/4, $0x3fc00000
+DATA winogradConstants<>+392(SB)/4, $0x3fc00000
+DATA winogradConstants<>+396(SB)/4, $0x3fc00000
+DATA winogradConstants<>+400(SB)/4, $0x3fc00000
+DATA winogradConstants<>+404(SB)/4, $0x3fc00000
+DATA winogradConstants<>+408(SB)/4, $0x3fc00000
+DATA winogradConstants<>+412(SB)/4, $0x3fc00000
+DATA winogradConstants<>+416(SB)/4, $0x3fc00000
+DATA winogradConstants<>+420(SB)/4, $0x3fc00000
+DATA winogradConstants<>+424(SB)/4, $0x3fc00000
+DATA winogradConstants<>+428(SB)/4, $0x3fc00000
+DATA winogradConstants<>+432(SB)/4, $0x3fc00000
+DATA winogradConstants<>+436(SB)/4, $0x3fc00000
+DATA winogradConstants<>+440(SB)/4, $0x3fc00000
+DATA winogradConstants<>+444(SB)/4, $0x3fc00000
+DATA winogradConstants<>+448(SB)/4, $0xbfc00000
+DATA winogradConstants<>+452(SB)/4, $0xbfc00000
+DATA winogradConstants<>+456(SB)/4, $0xbfc00000
+DATA winogradConstants<>+460(SB)/4, $0xbfc00000
+DATA winogradConstants<>+464(SB)/4, $0xbfc00000
+DATA winogradConstants<>+468(SB)/4, $0xbfc00000
+DATA winogradConstants<>+472(SB)/4, $0xbfc00000
+DATA winogradConstants<>+476(SB)/4, $0xbfc00000
+DATA winogradConstants<>+480(SB)/4, $0xbfc00000
+DATA winogradConstants<>+484(SB)/4, $0xbfc00000
+DATA winogradConstants<>+488(SB)/4, $0xbfc00000
+DATA winogradConstants<>+492(SB)/4, $0xbfc00000
+DATA winogradConstants<>+496(SB)/4, $0xbfc00000
+DATA winogradConstants<>+500(SB)/4, $0xbfc00000
+DATA winogradConstants<>+504(SB)/4, $0xbfc00000
+DATA winogradConstants<>+508(SB)/4, $0xbfc00000
+DATA winogradConstants<>+512(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+516(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+520(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+524(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+528(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+532(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+536(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+540(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+544(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+548(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+552(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+556(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+560(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+564(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+568(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+572(SB)/4, $0x3e7a0000
+DATA winogradConstants<>+576(SB)/4, $0x40580000
+DATA winogradConstants<>+580(SB)/4, $0x40580000
+DATA winogradConstants<>+584(SB)/4, $0x40580000
+DATA winogradConstants<>+588(SB)/4, $0x40580000
+DATA winogradConstants<>+592(SB)/4, $0x40580000
+DATA winogradConstants<>+596(SB)/4, $0x40580000
+DATA winogradConstants<>+600(SB)/4, $0x40580000
+DATA winogradConstants<>+604(SB)/4, $0x40580000
+DATA winogradConstants<>+608(SB)/4, $0x40580000
+DATA winogradConstants<>+612(SB)/4, $0x40580000
+DATA winogradConstants<>+616(SB)/4, $0x40580000
+DATA winogradConstants<>+620(SB)/4, $0x40580000
+DATA winogradConstants<>+624(SB)/4, $0x40580000
+DATA winogradConstants<>+628(SB)/4, $0x40580000
+DATA winogradConstants<>+632(SB)/4, $0x40580000
+DATA winogradConstants<>+636(SB)/4, $0x40580000
+DATA winogradConstants<>+640(SB)/4, $0x3ec80000
+DATA winogradConstants<>+644(SB)/4, $0x3ec80000
+DATA winogradConstants<>+648(SB)/4, $0x3ec80000
+DATA winogradConstants<>+652(SB)/4, $0x3ec80000
+DATA winogradConstants<>+656(SB)/4, $0x3ec80000
+DATA winogradConstants<>+660(SB)/4, $0x3ec80000
+DATA winogradConstants<>+664(SB)/4, $0x3ec80000
+DATA winogradConstants<>+668(SB)/4, $0x3ec80000
+DATA winogradConstants<>+672(SB)/4, $0x3ec80000
+DATA winogradConstants<>+676(SB)/4, $0x3ec80000
+DATA winogradConstants<>+680(SB)/4, $0x3ec80000
+DATA winogradConstants<>+684(SB)/4, $0x3ec80000
+DATA winogradConstants<>+688(SB)/4, $0x3ec80000
+DATA winogradConstants<>+692(SB)/4, $0x3ec80000
+DATA winogradConstants<>+696(SB)/4, $0x3ec80000
+DATA winogradConstants<>+700(SB)/4, $0x3ec80000
+DATA winogradConstants<>+704(SB)/4, $0x40100000
+DATA winogradConstants<>+708(SB)/4, $0x40100000
+DATA winogradConstants<>+712(SB)/4, $0x40100000
+DATA winogradConstants<>+716(SB)/4, $0x40100000
+DATA winogradConstants<>+720(SB)/4, $0x40100000
+DATA winogradConstants<>+724(SB)/4, $0x40100000
+DATA winogradConstants<>+728(SB)/4, $0x40100000
+DATA winogradConstants<>+732(SB)/4, $0x40100000
+DATA winogradConstants<>+736(SB)/4, $0x40100000
+DATA winogradConstants<>+740(SB)/4, $0x40100000
+DATA winogradConstants<>+744(SB)/4, $0x40100000
+DATA winogradConstants<>+748(SB)/4, $0x40100000
+DATA winogradConstants<>+752(SB)/4, $0x40100000
+DATA winogradConstants<>+756(SB)/4, $0x40100000
+DATA winogradConstants<>+760(SB)/4, $0x40100000
+DATA winogradConstants<>+764(SB)/4, $0x40100000
+GLOBL winogradConstants<>(SB), RODATA|NOPTR, $768
 
 // func winogradInputAVX512(v *float32, step int, x *float32, planeStep int, pitch int, scratch *float32)
 // Requires: AVX, AVX512F
@@ -126,22 +222,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, (BX)
 	VMOVUPS     Z0, 384(BX)
 	VMOVUPS     Z4, 768(BX)
@@ -159,22 +259,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, 64(BX)
 	VMOVUPS     Z0, 448(BX)
 	VMOVUPS     Z4, 832(BX)
@@ -192,22 +296,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, 128(BX)
 	VMOVUPS     Z0, 512(BX)
 	VMOVUPS     Z4, 896(BX)
@@ -225,22 +333,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, 192(BX)
 	VMOVUPS     Z0, 576(BX)
 	VMOVUPS     Z4, 960(BX)
@@ -258,22 +370,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, 256(BX)
 	VMOVUPS     Z0, 640(BX)
 	VMOVUPS     Z4, 1024(BX)
@@ -291,22 +407,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, 320(BX)
 	VMOVUPS     Z0, 704(BX)
 	VMOVUPS     Z4, 1088(BX)
@@ -325,22 +445,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Z0, (AX)
@@ -363,22 +487,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Z0, (AX)
@@ -401,22 +529,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Z0, (AX)
@@ -439,22 +571,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Z0, (AX)
@@ -477,22 +613,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Z0, (AX)
@@ -515,22 +655,26 @@ TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Z2, Z6
 	VMOVAPS     Z3, Z7
 	VFMADD231PS winogradConstants<>+0(SB), Z1, Z7
-	VSUBPS      Z2, Z4, Z8
-	VSUBPS      Z1, Z3, Z9
+	VMOVAPS     Z4, Z8
+	VFMADD231PS winogradConstants<>+64(SB), Z2, Z8
+	VMOVAPS     Z3, Z9
+	VFMADD231PS winogradConstants<>+64(SB), Z1, Z9
 	VMOVAPS     Z4, Z4
-	VFMADD231PS winogradConstants<>+64(SB), Z2, Z4
+	VFMADD231PS winogradConstants<>+128(SB), Z2, Z4
 	VMOVAPS     Z4, Z2
-	VFMADD231PS winogradConstants<>+128(SB), Z0, Z2
-	VADDPS      Z7, Z6, Z0
-	VSUBPS      Z7, Z6, Z4
+	VFMADD231PS winogradConstants<>+192(SB), Z0, Z2
+	VMOVAPS     Z6, Z0
+	VFMADD231PS winogradConstants<>+256(SB), Z7, Z0
+	VMOVAPS     Z6, Z4
+	VFMADD231PS winogradConstants<>+320(SB), Z7, Z4
 	VMOVAPS     Z8, Z6
-	VFMADD231PS winogradConstants<>+192(SB), Z9, Z6
+	VFMADD231PS winogradConstants<>+384(SB), Z9, Z6
 	VMOVAPS     Z8, Z7
-	VFMADD231PS winogradConstants<>+256(SB), Z9, Z7
+	VFMADD231PS winogradConstants<>+448(SB), Z9, Z7
 	VMOVAPS     Z5, Z5
-	VFMADD231PS winogradConstants<>+64(SB), Z3, Z5
+	VFMADD231PS winogradConstants<>+128(SB), Z3, Z5
 	VMOVAPS     Z5, Z3
-	VFMADD231PS winogradConstants<>+128(SB), Z1, Z3
+	VFMADD231PS winogradConstants<>+192(SB), Z1, Z3
 	VMOVUPS     Z2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Z0, (AX)
@@ -572,10 +716,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z3, Z0, Z0
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  winogradConstants<>+320(SB), Z2, Z5
-	VFMADD231PS  winogradConstants<>+192(SB), Z2, Z6
-	VFMADD231PS  winogradConstants<>+128(SB), Z3, Z1
+	VFMADD231PS  winogradConstants<>+512(SB), Z6, Z5
+	VFMADD231PS  winogradConstants<>+576(SB), Z2, Z5
+	VMULPS       winogradConstants<>+256(SB), Z6, Z6
+	VFMADD231PS  winogradConstants<>+384(SB), Z2, Z6
+	VMULPS       winogradConstants<>+640(SB), Z1, Z1
+	VFMADD231PS  winogradConstants<>+704(SB), Z3, Z1
 	VMOVUPS      Z0, (DX)
 	VMOVUPS      Z6, 384(DX)
 	VMOVUPS      Z1, 768(DX)
@@ -600,10 +746,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z3, Z0, Z0
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  winogradConstants<>+320(SB), Z2, Z5
-	VFMADD231PS  winogradConstants<>+192(SB), Z2, Z6
-	VFMADD231PS  winogradConstants<>+128(SB), Z3, Z1
+	VFMADD231PS  winogradConstants<>+512(SB), Z6, Z5
+	VFMADD231PS  winogradConstants<>+576(SB), Z2, Z5
+	VMULPS       winogradConstants<>+256(SB), Z6, Z6
+	VFMADD231PS  winogradConstants<>+384(SB), Z2, Z6
+	VMULPS       winogradConstants<>+640(SB), Z1, Z1
+	VFMADD231PS  winogradConstants<>+704(SB), Z3, Z1
 	VMOVUPS      Z0, 64(DX)
 	VMOVUPS      Z6, 448(DX)
 	VMOVUPS      Z1, 832(DX)
@@ -628,10 +776,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z3, Z0, Z0
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  winogradConstants<>+320(SB), Z2, Z5
-	VFMADD231PS  winogradConstants<>+192(SB), Z2, Z6
-	VFMADD231PS  winogradConstants<>+128(SB), Z3, Z1
+	VFMADD231PS  winogradConstants<>+512(SB), Z6, Z5
+	VFMADD231PS  winogradConstants<>+576(SB), Z2, Z5
+	VMULPS       winogradConstants<>+256(SB), Z6, Z6
+	VFMADD231PS  winogradConstants<>+384(SB), Z2, Z6
+	VMULPS       winogradConstants<>+640(SB), Z1, Z1
+	VFMADD231PS  winogradConstants<>+704(SB), Z3, Z1
 	VMOVUPS      Z0, 128(DX)
 	VMOVUPS      Z6, 512(DX)
 	VMOVUPS      Z1, 896(DX)
@@ -656,10 +806,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z3, Z0, Z0
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  winogradConstants<>+320(SB), Z2, Z5
-	VFMADD231PS  winogradConstants<>+192(SB), Z2, Z6
-	VFMADD231PS  winogradConstants<>+128(SB), Z3, Z1
+	VFMADD231PS  winogradConstants<>+512(SB), Z6, Z5
+	VFMADD231PS  winogradConstants<>+576(SB), Z2, Z5
+	VMULPS       winogradConstants<>+256(SB), Z6, Z6
+	VFMADD231PS  winogradConstants<>+384(SB), Z2, Z6
+	VMULPS       winogradConstants<>+640(SB), Z1, Z1
+	VFMADD231PS  winogradConstants<>+704(SB), Z3, Z1
 	VMOVUPS      Z0, 192(DX)
 	VMOVUPS      Z6, 576(DX)
 	VMOVUPS      Z1, 960(DX)
@@ -684,10 +836,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z3, Z0, Z0
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  winogradConstants<>+320(SB), Z2, Z5
-	VFMADD231PS  winogradConstants<>+192(SB), Z2, Z6
-	VFMADD231PS  winogradConstants<>+128(SB), Z3, Z1
+	VFMADD231PS  winogradConstants<>+512(SB), Z6, Z5
+	VFMADD231PS  winogradConstants<>+576(SB), Z2, Z5
+	VMULPS       winogradConstants<>+256(SB), Z6, Z6
+	VFMADD231PS  winogradConstants<>+384(SB), Z2, Z6
+	VMULPS       winogradConstants<>+640(SB), Z1, Z1
+	VFMADD231PS  winogradConstants<>+704(SB), Z3, Z1
 	VMOVUPS      Z0, 256(DX)
 	VMOVUPS      Z6, 640(DX)
 	VMOVUPS      Z1, 1024(DX)
@@ -712,10 +866,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z1, Z0, Z0
 	VADDPS       Z3, Z0, Z0
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  winogradConstants<>+320(SB), Z2, Z5
-	VFMADD231PS  winogradConstants<>+192(SB), Z2, Z6
-	VFMADD231PS  winogradConstants<>+128(SB), Z3, Z1
+	VFMADD231PS  winogradConstants<>+512(SB), Z6, Z5
+	VFMADD231PS  winogradConstants<>+576(SB), Z2, Z5
+	VMULPS       winogradConstants<>+256(SB), Z6, Z6
+	VFMADD231PS  winogradConstants<>+384(SB), Z2, Z6
+	VMULPS       winogradConstants<>+640(SB), Z1, Z1
+	VFMADD231PS  winogradConstants<>+704(SB), Z3, Z1
 	VMOVUPS      Z0, 320(DX)
 	VMOVUPS      Z6, 704(DX)
 	VMOVUPS      Z1, 1088(DX)
@@ -738,10 +894,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z7, Z6, Z6
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z6, Z3, Z3
-	VADDPS       Z9, Z8, Z8
-	VFMADD231PS  winogradConstants<>+320(SB), Z5, Z8
-	VFMADD231PS  winogradConstants<>+192(SB), Z5, Z9
-	VFMADD231PS  winogradConstants<>+128(SB), Z6, Z4
+	VFMADD231PS  winogradConstants<>+512(SB), Z9, Z8
+	VFMADD231PS  winogradConstants<>+576(SB), Z5, Z8
+	VMULPS       winogradConstants<>+256(SB), Z9, Z9
+	VFMADD231PS  winogradConstants<>+384(SB), Z5, Z9
+	VMULPS       winogradConstants<>+640(SB), Z4, Z4
+	VFMADD231PS  winogradConstants<>+704(SB), Z6, Z4
 	VADDPS       Z0, Z3, Z3
 	VMAXPS       Z3, Z1, Z3
 	VMINPS       Z3, Z2, Z3
@@ -774,10 +932,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z7, Z6, Z6
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z6, Z3, Z3
-	VADDPS       Z9, Z8, Z8
-	VFMADD231PS  winogradConstants<>+320(SB), Z5, Z8
-	VFMADD231PS  winogradConstants<>+192(SB), Z5, Z9
-	VFMADD231PS  winogradConstants<>+128(SB), Z6, Z4
+	VFMADD231PS  winogradConstants<>+512(SB), Z9, Z8
+	VFMADD231PS  winogradConstants<>+576(SB), Z5, Z8
+	VMULPS       winogradConstants<>+256(SB), Z9, Z9
+	VFMADD231PS  winogradConstants<>+384(SB), Z5, Z9
+	VMULPS       winogradConstants<>+640(SB), Z4, Z4
+	VFMADD231PS  winogradConstants<>+704(SB), Z6, Z4
 	VADDPS       Z0, Z3, Z3
 	VMAXPS       Z3, Z1, Z3
 	VMINPS       Z3, Z2, Z3
@@ -810,10 +970,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z7, Z6, Z6
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z6, Z3, Z3
-	VADDPS       Z9, Z8, Z8
-	VFMADD231PS  winogradConstants<>+320(SB), Z5, Z8
-	VFMADD231PS  winogradConstants<>+192(SB), Z5, Z9
-	VFMADD231PS  winogradConstants<>+128(SB), Z6, Z4
+	VFMADD231PS  winogradConstants<>+512(SB), Z9, Z8
+	VFMADD231PS  winogradConstants<>+576(SB), Z5, Z8
+	VMULPS       winogradConstants<>+256(SB), Z9, Z9
+	VFMADD231PS  winogradConstants<>+384(SB), Z5, Z9
+	VMULPS       winogradConstants<>+640(SB), Z4, Z4
+	VFMADD231PS  winogradConstants<>+704(SB), Z6, Z4
 	VADDPS       Z0, Z3, Z3
 	VMAXPS       Z3, Z1, Z3
 	VMINPS       Z3, Z2, Z3
@@ -846,10 +1008,12 @@ TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-52
 	VADDPS       Z7, Z6, Z6
 	VADDPS       Z4, Z3, Z3
 	VADDPS       Z6, Z3, Z3
-	VADDPS       Z9, Z8, Z8
-	VFMADD231PS  winogradConstants<>+320(SB), Z5, Z8
-	VFMADD231PS  winogradConstants<>+192(SB), Z5, Z9
-	VFMADD231PS  winogradConstants<>+128(SB), Z6, Z4
+	VFMADD231PS  winogradConstants<>+512(SB), Z9, Z8
+	VFMADD231PS  winogradConstants<>+576(SB), Z5, Z8
+	VMULPS       winogradConstants<>+256(SB), Z9, Z9
+	VFMADD231PS  winogradConstants<>+384(SB), Z5, Z9
+	VMULPS       winogradConstants<>+640(SB), Z4, Z4
+	VFMADD231PS  winogradConstants<>+704(SB), Z6, Z4
 	VADDPS       Z0, Z3, Z3
 	VMAXPS       Z3, Z1, Z3
 	VMINPS       Z3, Z2, Z3
@@ -896,22 +1060,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, (BX)
 	VMOVUPS     Y0, 192(BX)
 	VMOVUPS     Y4, 384(BX)
@@ -929,22 +1097,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, 32(BX)
 	VMOVUPS     Y0, 224(BX)
 	VMOVUPS     Y4, 416(BX)
@@ -962,22 +1134,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, 64(BX)
 	VMOVUPS     Y0, 256(BX)
 	VMOVUPS     Y4, 448(BX)
@@ -995,22 +1171,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, 96(BX)
 	VMOVUPS     Y0, 288(BX)
 	VMOVUPS     Y4, 480(BX)
@@ -1028,22 +1208,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, 128(BX)
 	VMOVUPS     Y0, 320(BX)
 	VMOVUPS     Y4, 512(BX)
@@ -1061,22 +1245,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, 160(BX)
 	VMOVUPS     Y0, 352(BX)
 	VMOVUPS     Y4, 544(BX)
@@ -1095,22 +1283,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Y0, (AX)
@@ -1133,22 +1325,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Y0, (AX)
@@ -1171,22 +1367,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Y0, (AX)
@@ -1209,22 +1409,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Y0, (AX)
@@ -1247,22 +1451,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Y0, (AX)
@@ -1285,22 +1493,26 @@ TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
 	VFMADD231PS winogradConstants<>+0(SB), Y2, Y6
 	VMOVAPS     Y3, Y7
 	VFMADD231PS winogradConstants<>+0(SB), Y1, Y7
-	VSUBPS      Y2, Y4, Y8
-	VSUBPS      Y1, Y3, Y9
+	VMOVAPS     Y4, Y8
+	VFMADD231PS winogradConstants<>+64(SB), Y2, Y8
+	VMOVAPS     Y3, Y9
+	VFMADD231PS winogradConstants<>+64(SB), Y1, Y9
 	VMOVAPS     Y4, Y4
-	VFMADD231PS winogradConstants<>+64(SB), Y2, Y4
+	VFMADD231PS winogradConstants<>+128(SB), Y2, Y4
 	VMOVAPS     Y4, Y2
-	VFMADD231PS winogradConstants<>+128(SB), Y0, Y2
-	VADDPS      Y7, Y6, Y0
-	VSUBPS      Y7, Y6, Y4
+	VFMADD231PS winogradConstants<>+192(SB), Y0, Y2
+	VMOVAPS     Y6, Y0
+	VFMADD231PS winogradConstants<>+256(SB), Y7, Y0
+	VMOVAPS     Y6, Y4
+	VFMADD231PS winogradConstants<>+320(SB), Y7, Y4
 	VMOVAPS     Y8, Y6
-	VFMADD231PS winogradConstants<>+192(SB), Y9, Y6
+	VFMADD231PS winogradConstants<>+384(SB), Y9, Y6
 	VMOVAPS     Y8, Y7
-	VFMADD231PS winogradConstants<>+256(SB), Y9, Y7
+	VFMADD231PS winogradConstants<>+448(SB), Y9, Y7
 	VMOVAPS     Y5, Y5
-	VFMADD231PS winogradConstants<>+64(SB), Y3, Y5
+	VFMADD231PS winogradConstants<>+128(SB), Y3, Y5
 	VMOVAPS     Y5, Y3
-	VFMADD231PS winogradConstants<>+128(SB), Y1, Y3
+	VFMADD231PS winogradConstants<>+192(SB), Y1, Y3
 	VMOVUPS     Y2, (AX)
 	ADDQ        CX, AX
 	VMOVUPS     Y0, (AX)
@@ -1342,10 +1554,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VADDPS       Y6, Y5, Y5
-	VFMADD231PS  winogradConstants<>+320(SB), Y2, Y5
-	VFMADD231PS  winogradConstants<>+192(SB), Y2, Y6
-	VFMADD231PS  winogradConstants<>+128(SB), Y3, Y1
+	VFMADD231PS  winogradConstants<>+512(SB), Y6, Y5
+	VFMADD231PS  winogradConstants<>+576(SB), Y2, Y5
+	VMULPS       winogradConstants<>+256(SB), Y6, Y6
+	VFMADD231PS  winogradConstants<>+384(SB), Y2, Y6
+	VMULPS       winogradConstants<>+640(SB), Y1, Y1
+	VFMADD231PS  winogradConstants<>+704(SB), Y3, Y1
 	VMOVUPS      Y0, (DX)
 	VMOVUPS      Y6, 192(DX)
 	VMOVUPS      Y1, 384(DX)
@@ -1370,10 +1584,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VADDPS       Y6, Y5, Y5
-	VFMADD231PS  winogradConstants<>+320(SB), Y2, Y5
-	VFMADD231PS  winogradConstants<>+192(SB), Y2, Y6
-	VFMADD231PS  winogradConstants<>+128(SB), Y3, Y1
+	VFMADD231PS  winogradConstants<>+512(SB), Y6, Y5
+	VFMADD231PS  winogradConstants<>+576(SB), Y2, Y5
+	VMULPS       winogradConstants<>+256(SB), Y6, Y6
+	VFMADD231PS  winogradConstants<>+384(SB), Y2, Y6
+	VMULPS       winogradConstants<>+640(SB), Y1, Y1
+	VFMADD231PS  winogradConstants<>+704(SB), Y3, Y1
 	VMOVUPS      Y0, 32(DX)
 	VMOVUPS      Y6, 224(DX)
 	VMOVUPS      Y1, 416(DX)
@@ -1398,10 +1614,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VADDPS       Y6, Y5, Y5
-	VFMADD231PS  winogradConstants<>+320(SB), Y2, Y5
-	VFMADD231PS  winogradConstants<>+192(SB), Y2, Y6
-	VFMADD231PS  winogradConstants<>+128(SB), Y3, Y1
+	VFMADD231PS  winogradConstants<>+512(SB), Y6, Y5
+	VFMADD231PS  winogradConstants<>+576(SB), Y2, Y5
+	VMULPS       winogradConstants<>+256(SB), Y6, Y6
+	VFMADD231PS  winogradConstants<>+384(SB), Y2, Y6
+	VMULPS       winogradConstants<>+640(SB), Y1, Y1
+	VFMADD231PS  winogradConstants<>+704(SB), Y3, Y1
 	VMOVUPS      Y0, 64(DX)
 	VMOVUPS      Y6, 256(DX)
 	VMOVUPS      Y1, 448(DX)
@@ -1426,10 +1644,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VADDPS       Y6, Y5, Y5
-	VFMADD231PS  winogradConstants<>+320(SB), Y2, Y5
-	VFMADD231PS  winogradConstants<>+192(SB), Y2, Y6
-	VFMADD231PS  winogradConstants<>+128(SB), Y3, Y1
+	VFMADD231PS  winogradConstants<>+512(SB), Y6, Y5
+	VFMADD231PS  winogradConstants<>+576(SB), Y2, Y5
+	VMULPS       winogradConstants<>+256(SB), Y6, Y6
+	VFMADD231PS  winogradConstants<>+384(SB), Y2, Y6
+	VMULPS       winogradConstants<>+640(SB), Y1, Y1
+	VFMADD231PS  winogradConstants<>+704(SB), Y3, Y1
 	VMOVUPS      Y0, 96(DX)
 	VMOVUPS      Y6, 288(DX)
 	VMOVUPS      Y1, 480(DX)
@@ -1454,10 +1674,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VADDPS       Y6, Y5, Y5
-	VFMADD231PS  winogradConstants<>+320(SB), Y2, Y5
-	VFMADD231PS  winogradConstants<>+192(SB), Y2, Y6
-	VFMADD231PS  winogradConstants<>+128(SB), Y3, Y1
+	VFMADD231PS  winogradConstants<>+512(SB), Y6, Y5
+	VFMADD231PS  winogradConstants<>+576(SB), Y2, Y5
+	VMULPS       winogradConstants<>+256(SB), Y6, Y6
+	VFMADD231PS  winogradConstants<>+384(SB), Y2, Y6
+	VMULPS       winogradConstants<>+640(SB), Y1, Y1
+	VFMADD231PS  winogradConstants<>+704(SB), Y3, Y1
 	VMOVUPS      Y0, 128(DX)
 	VMOVUPS      Y6, 320(DX)
 	VMOVUPS      Y1, 512(DX)
@@ -1482,10 +1704,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y1, Y0, Y0
 	VADDPS       Y3, Y0, Y0
-	VADDPS       Y6, Y5, Y5
-	VFMADD231PS  winogradConstants<>+320(SB), Y2, Y5
-	VFMADD231PS  winogradConstants<>+192(SB), Y2, Y6
-	VFMADD231PS  winogradConstants<>+128(SB), Y3, Y1
+	VFMADD231PS  winogradConstants<>+512(SB), Y6, Y5
+	VFMADD231PS  winogradConstants<>+576(SB), Y2, Y5
+	VMULPS       winogradConstants<>+256(SB), Y6, Y6
+	VFMADD231PS  winogradConstants<>+384(SB), Y2, Y6
+	VMULPS       winogradConstants<>+640(SB), Y1, Y1
+	VFMADD231PS  winogradConstants<>+704(SB), Y3, Y1
 	VMOVUPS      Y0, 160(DX)
 	VMOVUPS      Y6, 352(DX)
 	VMOVUPS      Y1, 544(DX)
@@ -1508,10 +1732,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y7, Y6, Y6
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y6, Y3, Y3
-	VADDPS       Y9, Y8, Y8
-	VFMADD231PS  winogradConstants<>+320(SB), Y5, Y8
-	VFMADD231PS  winogradConstants<>+192(SB), Y5, Y9
-	VFMADD231PS  winogradConstants<>+128(SB), Y6, Y4
+	VFMADD231PS  winogradConstants<>+512(SB), Y9, Y8
+	VFMADD231PS  winogradConstants<>+576(SB), Y5, Y8
+	VMULPS       winogradConstants<>+256(SB), Y9, Y9
+	VFMADD231PS  winogradConstants<>+384(SB), Y5, Y9
+	VMULPS       winogradConstants<>+640(SB), Y4, Y4
+	VFMADD231PS  winogradConstants<>+704(SB), Y6, Y4
 	VADDPS       Y0, Y3, Y3
 	VMAXPS       Y3, Y1, Y3
 	VMINPS       Y3, Y2, Y3
@@ -1544,10 +1770,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y7, Y6, Y6
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y6, Y3, Y3
-	VADDPS       Y9, Y8, Y8
-	VFMADD231PS  winogradConstants<>+320(SB), Y5, Y8
-	VFMADD231PS  winogradConstants<>+192(SB), Y5, Y9
-	VFMADD231PS  winogradConstants<>+128(SB), Y6, Y4
+	VFMADD231PS  winogradConstants<>+512(SB), Y9, Y8
+	VFMADD231PS  winogradConstants<>+576(SB), Y5, Y8
+	VMULPS       winogradConstants<>+256(SB), Y9, Y9
+	VFMADD231PS  winogradConstants<>+384(SB), Y5, Y9
+	VMULPS       winogradConstants<>+640(SB), Y4, Y4
+	VFMADD231PS  winogradConstants<>+704(SB), Y6, Y4
 	VADDPS       Y0, Y3, Y3
 	VMAXPS       Y3, Y1, Y3
 	VMINPS       Y3, Y2, Y3
@@ -1580,10 +1808,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y7, Y6, Y6
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y6, Y3, Y3
-	VADDPS       Y9, Y8, Y8
-	VFMADD231PS  winogradConstants<>+320(SB), Y5, Y8
-	VFMADD231PS  winogradConstants<>+192(SB), Y5, Y9
-	VFMADD231PS  winogradConstants<>+128(SB), Y6, Y4
+	VFMADD231PS  winogradConstants<>+512(SB), Y9, Y8
+	VFMADD231PS  winogradConstants<>+576(SB), Y5, Y8
+	VMULPS       winogradConstants<>+256(SB), Y9, Y9
+	VFMADD231PS  winogradConstants<>+384(SB), Y5, Y9
+	VMULPS       winogradConstants<>+640(SB), Y4, Y4
+	VFMADD231PS  winogradConstants<>+704(SB), Y6, Y4
 	VADDPS       Y0, Y3, Y3
 	VMAXPS       Y3, Y1, Y3
 	VMINPS       Y3, Y2, Y3
@@ -1616,10 +1846,12 @@ TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-52
 	VADDPS       Y7, Y6, Y6
 	VADDPS       Y4, Y3, Y3
 	VADDPS       Y6, Y3, Y3
-	VADDPS       Y9, Y8, Y8
-	VFMADD231PS  winogradConstants<>+320(SB), Y5, Y8
-	VFMADD231PS  winogradConstants<>+192(SB), Y5, Y9
-	VFMADD231PS  winogradConstants<>+128(SB), Y6, Y4
+	VFMADD231PS  winogradConstants<>+512(SB), Y9, Y8
+	VFMADD231PS  winogradConstants<>+576(SB), Y5, Y8
+	VMULPS       winogradConstants<>+256(SB), Y9, Y9
+	VFMADD231PS  winogradConstants<>+384(SB), Y5, Y9
+	VMULPS       winogradConstants<>+640(SB), Y4, Y4
+	VFMADD231PS  winogradConstants<>+704(SB), Y6, Y4
 	VADDPS       Y0, Y3, Y3
 	VMAXPS       Y3, Y1, Y3
 	VMINPS       Y3, Y2, Y3

@@ -89,7 +89,7 @@ func checkConv(t *testing.T, c Conv, n int, in []int) {
 		must(t, err)
 		tolerance := tolerance
 		if _, transformed := plan.path.(*winogradPath); transformed {
-			tolerance *= 10
+			tolerance *= 4
 		}
 		got := make([]float32, len(want))
 		for i := range got {

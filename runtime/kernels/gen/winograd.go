@@ -7,6 +7,13 @@ package main
 //
 // The input of 16 (or 8) neighbouring tiles lies in sixteen planes, one per
 // position modulo 4, so that any element of all tiles is a plain vector.
+//
+// Which points the polynomials are taken at decides the accuracy. With the usual 0, 1,
+// -1, 2, -2 the large powers meet the small ones and cancel; 0, ±5/8, ±3/2 and
+// infinity more than halve the error and cost the same, as points in pairs share
+// their sums (on points: Barabasz, Anderson, Soodhalter and Gregg, "Error Analysis and
+// Improving the Accuracy of Winograd Convolution for Deep Neural Networks", 2018).
+// They have few bits, so every constant is exact in float32.
 
 import (
 	"fmt"
@@ -14,6 +21,13 @@ import (
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+)
+
+// The points are 0, ±near, ±far and infinity; conv_winograd.go transforms the weights
+// with the same.
+const (
+	near, far             = 5.0 / 8, 3.0 / 2
+	nearSquare, farSquare = near * near, far * far
 )
 
 func writeWinograd(ctx *build.Context) {
@@ -101,31 +115,22 @@ func (t *transform) input() {
 	ctx.RET()
 }
 
-// intoSix is B' times six numbers.
+// intoSix is B' times six numbers: row by row the coefficients of the product of
+// all x - point but one.
 func (t *transform) intoSix(d []reg.VecVirtual) []reg.VecVirtual {
-	ctx := t.ctx
-	sum := func(a, b reg.VecVirtual) reg.VecVirtual {
-		r := t.w.new(ctx)
-		ctx.VADDPS(b, a, r)
-		return r
-	}
-	difference := func(a, b reg.VecVirtual) reg.VecVirtual {
-		r := t.w.new(ctx)
-		ctx.VSUBPS(b, a, r)
-		return r
-	}
 	plus := func(a reg.VecVirtual, factor float64, b reg.VecVirtual) reg.VecVirtual {
 		r := t.copy(a)
-		ctx.VFMADD231PS(t.constant(factor), b, r)
+		t.ctx.VFMADD231PS(t.constant(factor), b, r)
 		return r
 	}
-	even, odd := plus(d[4], -4, d[2]), plus(d[3], -4, d[1])
-	even2, odd2 := difference(d[4], d[2]), difference(d[3], d[1])
+	even, odd := plus(d[4], -farSquare, d[2]), plus(d[3], -farSquare, d[1])
+	even2, odd2 := plus(d[4], -nearSquare, d[2]), plus(d[3], -nearSquare, d[1])
+	const sum, product = nearSquare + farSquare, nearSquare * farSquare
 	return []reg.VecVirtual{
-		plus(plus(d[4], -5, d[2]), 4, d[0]),
-		sum(even, odd), difference(even, odd),
-		plus(even2, 2, odd2), plus(even2, -2, odd2),
-		plus(plus(d[5], -5, d[3]), 4, d[1]),
+		plus(plus(d[4], -sum, d[2]), product, d[0]),
+		plus(even, near, odd), plus(even, -near, odd),
+		plus(even2, far, odd2), plus(even2, -far, odd2),
+		plus(plus(d[5], -sum, d[3]), product, d[1]),
 	}
 }
 
@@ -168,7 +173,7 @@ func (t *transform) output() {
 	ctx.RET()
 }
 
-// outOfSix is A' times six numbers. It overwrites them.
+// outOfSix is A' times six numbers: the powers of the points. It overwrites them.
 func (t *transform) outOfSix(m []reg.VecVirtual) []reg.VecVirtual {
 	ctx := t.ctx
 	difference, difference2 := t.w.new(ctx), t.w.new(ctx)
@@ -178,10 +183,12 @@ func (t *transform) outOfSix(m []reg.VecVirtual) []reg.VecVirtual {
 	ctx.VADDPS(m[4], m[3], m[3])
 	ctx.VADDPS(m[1], m[0], m[0])
 	ctx.VADDPS(m[3], m[0], m[0])
-	ctx.VADDPS(difference, m[5], m[5])
-	ctx.VFMADD231PS(t.constant(8), difference2, m[5])
-	ctx.VFMADD231PS(t.constant(2), difference2, difference)
-	ctx.VFMADD231PS(t.constant(4), m[3], m[1])
+	ctx.VFMADD231PS(t.constant(near*nearSquare), difference, m[5])
+	ctx.VFMADD231PS(t.constant(far*farSquare), difference2, m[5])
+	ctx.VMULPS(t.constant(near), difference, difference)
+	ctx.VFMADD231PS(t.constant(far), difference2, difference)
+	ctx.VMULPS(t.constant(nearSquare), m[1], m[1])
+	ctx.VFMADD231PS(t.constant(farSquare), m[3], m[1])
 	return []reg.VecVirtual{m[0], difference, m[1], m[5]}
 }
 
