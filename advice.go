@@ -61,6 +61,8 @@ func (n *explainer) remedy(p *channels.Param) []string {
 		return []string{"its channels are what the model answers with; prune the layers before it"}
 	case p.Value.InBody() || why.Node != nil && len(why.Node.Bodies) > 0:
 		return []string{"neither the bodies of loops and branches nor what they read from outside is pruned: " + resolved(p, why.Node)}
+	case why.Node != nil && len(why.Node.Calls) > 0 && why.Node.Calls[0].Foreign != "":
+		return []string{"have the function inlined and converted first: onnx.inliner.inline_local_functions(model, convert_version=True)"}
 	case why.Node != nil && !ruled(why.Node):
 		return []string{fmt.Sprintf("export the model with operators of the ONNX standard in place of %s; onnxprune coverage lists what is known", why.Node.Title())}
 	}

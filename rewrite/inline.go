@@ -12,7 +12,8 @@ import (
 // Calls of local functions in the main graph are replaced by the nodes that they stand for, under the names and paths that the
 // linked graph gave them. Bodies of control flow inside a function come along: what they capture gets the name that it has in
 // the main graph, references to the call's attributes become values, and names of their own that the main graph uses
-// too are changed. Calls inside bodies stay calls.
+// too are changed. Calls inside bodies stay calls, and so do those of functions that are written for other versions of the operators than
+// the main graph: nothing changes in them.
 
 // inliner is one inlining.
 type inliner struct {
@@ -29,7 +30,7 @@ func inline(m *onnxio.Model, g *graph.Graph) error {
 	}
 	var calls []*graph.Call // those of the main graph, in order
 	for _, n := range g.Main.Nodes {
-		if len(n.Calls) == 0 {
+		if len(n.Calls) == 0 || n.Calls[0].Foreign != "" {
 			continue
 		}
 		node, err := e.inlined(n)

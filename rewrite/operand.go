@@ -98,7 +98,7 @@ type place struct {
 func origin(n *graph.Node, input, k int) (place, bool) {
 	for {
 		v := n.Inputs[input]
-		if v == nil || v.Output || v.Returned {
+		if v == nil || v.Output || v.Returned || called(v) {
 			return place{}, false
 		}
 		if v.Tensor != nil {
@@ -132,6 +132,9 @@ func origin(n *graph.Node, input, k int) (place, bool) {
 		}
 	}
 }
+
+// called reports whether a value lies in the body of a function, where a change would be one for all its calls.
+func called(v *graph.Value) bool { return v.Producer != nil && len(v.Producer.Calls) > 0 }
 
 // vectorLength is the length of a piece of a Concat of vectors, as far as it is plain.
 func vectorLength(v *graph.Value) (int, bool) {

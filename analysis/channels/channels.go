@@ -98,6 +98,8 @@ func (a *Analysis) node(n *graph.Node) {
 	}
 	rule, ok := ops.Lookup(n.Domain, n.Op, n.Version)
 	switch {
+	case foreign(n) != "":
+		c.Barrier("%s", foreign(n))
 	case !ok:
 		name := n.Op
 		if n.Domain != "" {

@@ -24,7 +24,16 @@ type Param struct {
 	Free   int           // how many of its channels can go
 }
 
-// weightInput says which operand of an operator is a weight, for weights inside bodies.
+// foreign says why a node of the main graph that came out of a call can not stand there, so that nothing can change in it; "" where it can.
+func foreign(n *graph.Node) string {
+	if len(n.Calls) == 0 {
+		return ""
+	}
+	return n.Calls[0].Foreign
+}
+
+// weightInput says which operand of an operator is a weight, for weights that no rule looked at: inside bodies, and in functions that
+// stay as they are.
 var weightInput = map[string]int{"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "FusedConv": 1, "DeformConv": 1,
 	"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3, "LSTM": 1, "GRU": 1, "RNN": 1}
 
@@ -51,7 +60,16 @@ func (a *Analysis) params() {
 		for _, p := range own[n] {
 			add(p)
 		}
-		if i, ok := weightInput[n.Op]; ok && n.InBody() && n.Domain == "" && n.Input(i) != nil && n.Input(i).Tensor != nil {
+		i, ok := weightInput[n.Op]
+		if !ok || n.Domain != "" || n.Input(i) == nil || n.Input(i).Tensor == nil {
+			continue
+		}
+		if !n.InBody() && foreign(n) != "" {
+			p := a.param(n, i, 0, atoms.Axis{})
+			p.Reason = &atoms.Reason{Node: n, Text: fmt.Sprintf("channels can not be followed through %s: %s", n.Title(), foreign(n))}
+			add(p)
+		}
+		if n.InBody() {
 			p := a.param(n, i, 0, atoms.Axis{})
 			owner := n.Scope.Owner
 			p.Reason = &atoms.Reason{Node: owner, Text: fmt.Sprintf("inside the body of %s %q", owner.Op, owner.Path)}

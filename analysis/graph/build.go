@@ -16,7 +16,7 @@ const maxNodes = 2_000_000
 // Build links the model. Errors name the graph, node and tensor that are wrong.
 func Build(m *onnxio.Model) (*Graph, error) {
 	g := &Graph{Model: m}
-	b := &builder{g: g, functions: map[[3]string]*onnxio.Function{}, paths: map[string]int{}}
+	b := &builder{g: g, functions: map[[3]string]*onnxio.Function{}, paths: map[string]int{}, imported: map[string]int64{}}
 	for _, f := range m.Functions {
 		b.functions[[3]string{f.Domain, f.Name, f.Overload}] = f
 	}
@@ -77,7 +77,8 @@ func (s *Scope) captured() []*Value {
 type builder struct {
 	g         *Graph
 	functions map[[3]string]*onnxio.Function
-	paths     map[string]int // by path: the last number that was put to it
+	paths     map[string]int   // by path: the last number that was put to it
+	imported  map[string]int64 // by domain that the model does not import: the version that its functions do
 }
 
 // binding is one level of names: a scope's own, or those inside a function call. A name that stands for nothing is an input that the
@@ -225,6 +226,7 @@ func (b *builder) node(s *Scope, p *onnxio.Node, names *binding, calls []*Call, 
 		}
 		n.Version = 1 // custom domains are often left undeclared
 	}
+	b.foreign(n)
 	b.g.Nodes = append(b.g.Nodes, n)
 	s.Nodes = append(s.Nodes, n)
 	for i, v := range n.Inputs {
@@ -270,6 +272,38 @@ func (b *builder) node(s *Scope, p *onnxio.Node, names *binding, calls []*Call, 
 		}
 	}
 	return nil
+}
+
+// foreign notes where an operator means another version in its function than it would in the main graph. Calls in bodies stay calls
+// wherever they stand, so what lies behind them does not matter.
+func (b *builder) foreign(n *Node) {
+	if len(n.Calls) == 0 || n.Calls[0].Foreign != "" || behindBody(n) {
+		return
+	}
+	f := n.Calls[len(n.Calls)-1].Function
+	want := f.Opset(n.Domain)
+	if want == 0 {
+		return
+	}
+	have := b.g.Model.Opset(n.Domain)
+	if have == 0 {
+		if have = b.imported[n.Domain]; have == 0 {
+			b.imported[n.Domain], have = want, want
+		}
+	}
+	if have != want {
+		domain := n.Domain
+		if domain == "" {
+			domain = "ai.onnx"
+		}
+		n.Calls[0].Foreign = fmt.Sprintf("it lies in the function %s, which is written for version %d of the operators of %s, and the model for version %d", f.Name, want, domain, have)
+	}
+}
+
+// behindBody reports whether a node came out of a call that stands in a body.
+func behindBody(n *Node) bool {
+	o := n.Scope.Owner
+	return o != nil && len(n.Calls) > len(o.Calls)
 }
 
 // call unfolds a function into the scope.

@@ -78,6 +78,7 @@ type Call struct {
 	Path     string
 	Function *onnxio.Function
 	Attrs    map[string]*onnxio.Attribute // of the call, defaults included
+	Foreign  string                       // of a call in the main graph: why the nodes that it stands for can not stand there, "" where they can
 	names    map[string]*Value            // inside of the call
 }
 

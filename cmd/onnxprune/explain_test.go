@@ -88,10 +88,10 @@ func answer(n *onnxprune.Network, name string) string {
 // The snapshots are what a user reads about the cases that users ask about. Look at every one that changes: it must say what hangs
 // together and why, and what to do.
 func TestExplanationsAreAsTheirSnapshots(t *testing.T) {
-	made := func(b *testmodels.Builder) func(t *testing.T) string {
+	made := func(m *onnxio.Model) func(t *testing.T) string {
 		return func(t *testing.T) string {
 			path := filepath.Join(t.TempDir(), "model.onnx")
-			if err := b.Save(path); err != nil {
+			if err := m.Save(path); err != nil {
 				t.Fatal(err)
 			}
 			return path
@@ -113,13 +113,14 @@ func TestExplanationsAreAsTheirSnapshots(t *testing.T) {
 			}
 			return path
 		}, []string{"yolo_block.0.0.0.conv.weights", "yolo_block.0.0.0.conv.weight"}},
-		{"names", made(testmodels.SixConvolutions()), []string{"conv4", "conv3_bn_scale", "conv6_bn_scale", "image", "batchnormalization_6", "conv6_weights",
+		{"names", made(testmodels.SixConvolutions().Model()), []string{"conv4", "conv3_bn_scale", "conv6_bn_scale", "image", "batchnormalization_6", "conv6_weights",
 			"conv3_weight", "batchnormalisation_5", "nothing like it"}},
-		{"branch", made(rcnn), []string{"res5a_branch2a_weights", "res4a_branch1_weights", "res4f_branch2b_weights"}},
-		{"shared_head", made(fiveLevels()), []string{"rpn.weight"}},
-		{"norms", made(norms()), []string{"a.weight", "b.weight", "c.weight", "d.weight"}},
-		{"open", made(openPicture()), []string{"first.weight", "second.weight"}},
-		{"unknown_operator", made(mystery()), []string{"a.weight"}},
+		{"branch", made(rcnn.Model()), []string{"res5a_branch2a_weights", "res4a_branch1_weights", "res4f_branch2b_weights"}},
+		{"shared_head", made(fiveLevels().Model()), []string{"rpn.weight"}},
+		{"norms", made(norms().Model()), []string{"a.weight", "b.weight", "c.weight", "d.weight"}},
+		{"open", made(openPicture().Model()), []string{"first.weight", "second.weight"}},
+		{"unknown_operator", made(mystery().Model()), []string{"a.weight"}},
+		{"function", made(otherVersion()), []string{"between.weight", "Old(old_1)/c"}},
 		{"residual", shared("resnet18_bn.onnx"), []string{"layer2.0.conv2.weight", "fc.weight"}},
 		{"depthwise", shared("mobilenet_v2_bn.onnx"), []string{"features.2.conv.1.0.weight"}},
 		{"grouped", shared("regnet_x_400mf_bn.onnx"), []string{"trunk_output.block1.block1-0.f.b.0.weight"}},
@@ -200,6 +201,20 @@ func openPicture() *testmodels.Builder {
 	sums := b.Node("ReduceSum", []string{rows, b.Const([]int64{2})}, testmodels.Attrs{"keepdims": 0})
 	b.Output(b.Gemm("second", sums, 8, 4), onnxio.Float, "N", 4)
 	return b
+}
+
+// otherVersion calls a function that is written for older operators than the model.
+func otherVersion() *onnxio.Model {
+	b := testmodels.New(17)
+	x := b.Input("image", onnxio.Float, 1, 3, 8, 8)
+	b.Function("local", "Old", []string{"v"}, []string{"w"}, nil, func(f *testmodels.Builder) {
+		f.NodeTo("Relu", []string{f.Conv("c", "v", 8, 8, 3)}, []string{"w"})
+	})
+	b.Output(b.Node("local::Old", []string{b.Conv("between", x, 3, 8, 3)}), onnxio.Float, 1, 8, 8, 8)
+	m := b.Model()
+	f := m.Functions[0]
+	f = onnxio.NewFunction(f.Domain, f.Name, f.Inputs, f.Outputs, []onnxio.Opset{{Version: 16}}, f.Nodes...)
+	return onnxio.NewModel(m.IRVersion, "test", m.Opsets, m.Graph, f)
 }
 
 func mystery() *testmodels.Builder {
