@@ -40,20 +40,8 @@ func stagePlan(path string, p *plan.Plan) (*planFile, error) {
 			return nil, err
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(s.path), "."+filepath.Base(s.path)+".*.tmp")
-	if err != nil {
-		return nil, fmt.Errorf("%s: the plan was not written: %w", path, plain(err))
-	}
-	s.tmp = f.Name()
-	err = p.Write(f)
-	if err == nil {
-		err = f.Chmod(0o644) // as if it had been created with the usual mask
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		s.drop()
+	var err error
+	if s.tmp, err = stage(filepath.Dir(s.path), p.Write); err != nil {
 		return nil, fmt.Errorf("%s: the plan was not written: %w", path, plain(err))
 	}
 	return s, nil

@@ -6,6 +6,7 @@ package onnxprune
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -166,13 +167,11 @@ func writeTensors(dir, format string, ts []namedTensor) (names []string, err err
 		if err != nil {
 			return nil, usage("output %q can not be written as %s: %v", t.name, format, err)
 		}
-		tmp, err := stage(dir, b)
-		if tmp != "" {
-			staged = append(staged, tmp)
-		}
+		tmp, err := stage(dir, whole(b))
 		if err != nil {
 			return nil, fmt.Errorf("%s: output %q was not written: %w", dir, names[i], plain(err))
 		}
+		staged = append(staged, tmp)
 	}
 	for i, tmp := range staged {
 		if err := os.Rename(tmp, filepath.Join(dir, names[i])); err != nil {
@@ -195,7 +194,7 @@ func makeFolder(dir string) (made []string, err error) {
 
 // WriteFile puts content at path: beside it first, then renamed, so that path holds all of it or what it held before.
 func WriteFile(path string, content []byte) error {
-	tmp, err := stage(filepath.Dir(path), content)
+	tmp, err := stage(filepath.Dir(path), whole(content))
 	if err == nil {
 		err = os.Rename(tmp, path)
 	}
@@ -208,19 +207,32 @@ func WriteFile(path string, content []byte) error {
 	return nil
 }
 
-func stage(dir string, b []byte) (tmp string, err error) {
+// stage writes a file of a passing name into a folder, to be renamed into its place. Where that fails no file is left.
+func stage(dir string, write func(io.Writer) error) (tmp string, err error) {
 	f, err := os.CreateTemp(dir, ".onnxprune-*.tmp")
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(b)
+	err = write(f)
 	if err == nil {
 		err = f.Chmod(0o644) // as if it had been created with the usual mask
 	}
 	if e := f.Close(); err == nil {
 		err = e
 	}
-	return f.Name(), err
+	if err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+// whole writes what is there already.
+func whole(b []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	}
 }
 
 func encode(t namedTensor, format string) ([]byte, error) {
