@@ -1,11 +1,5 @@
 package ops
 
-import (
-	"onnxprune/analysis/graph"
-	"onnxprune/analysis/shape"
-	"onnxprune/onnxio"
-)
-
 // Operators through which channels do not pass: what they compute depends on the number, the order or the values of all that
 // flows in, so their operands are pinned, each for its reason. Recurrent layers take their input's channels and keep
 // their hidden state as it is.
@@ -41,66 +35,6 @@ func init() {
 	for _, op := range []string{"LSTM", "GRU", "RNN"} {
 		register("", op, Rule{Title: "input axis of W unified; hidden sizes pinned", Flow: flowRecurrent})
 	}
-}
-
-// flowSize pins what is counted where the count is part of the model's arithmetic and is not known before the run: the old
-// count can then not be written down in its place, as is done with a known one. A product of all of a shape is such a count too.
-func flowSize(c *Context) {
-	c.IgnoreAll()
-	counts := []*graph.Value{c.Node.Output(0)}
-	if v := counts[0]; v != nil && c.Node.Op == "Shape" {
-		counts = nil
-		for _, u := range v.Uses {
-			if u.Node.Op == "ReduceProd" && u.Input == 0 && u.Node.Scope == v.Scope {
-				counts = append(counts, u.Node.Output(0))
-			}
-		}
-	}
-	for _, v := range counts {
-		if v != nil && !constant(c.Shapes.Of(v)) && c.asNumber(v, map[*graph.Value]bool{}) {
-			c.PinAll(0, "%s counts its elements, a number that is not known before the run and that the model computes with", c.Node.Title())
-		}
-	}
-}
-
-// constant reports whether a single number is known before the run.
-func constant(in *shape.Info) bool {
-	if len(in.Nums) != 1 {
-		return false
-	}
-	_, ok := in.Nums[0].Float()
-	return ok
-}
-
-// asNumber reports whether a number that counts elements ends anywhere but in operands that say how long something is.
-func (c *Context) asNumber(v *graph.Value, seen map[*graph.Value]bool) bool {
-	if seen[v] {
-		return false
-	}
-	if seen[v] = true; v.Output || v.Returned {
-		return true
-	}
-	for _, u := range v.Uses {
-		n := u.Node
-		if n.Scope != v.Scope || len(n.Bodies) > 0 {
-			return true
-		}
-		switch n.Op {
-		case "Reshape", "Expand", "Tile", "Slice", "Pad", "ConstantOfShape", "Resize", "Upsample", "Split":
-			if u.Input > 0 || n.Op == "ConstantOfShape" {
-				continue
-			}
-		}
-		for _, out := range n.Outputs {
-			if out == nil {
-				continue
-			}
-			if elem := c.Shapes.Of(out).Elem; elem != onnxio.Int64 && elem != onnxio.Int32 || c.asNumber(out, seen) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // IgnoreAll marks every attribute as understood: none of them can make a difference.
