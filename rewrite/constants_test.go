@@ -157,3 +157,24 @@ func halved(t *testing.T, m *onnxio.Model, names ...string) {
 		t.Error(err)
 	}
 }
+
+// A count of elements is part of the model's arithmetic: after a cut it is what it was.
+func TestACountThatIsComputedWithKeepsItsOldValue(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		count func(b *testmodels.Builder, x string) string
+	}{
+		{"all elements", func(b *testmodels.Builder, x string) string { return b.Node("Size", []string{x}) }},
+		{"a product of the shape", func(b *testmodels.Builder, x string) string {
+			return b.Node("ReduceProd", []string{b.Shape(x)}, testmodels.Attrs{"keepdims": 0})
+		}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			b := testmodels.New(17)
+			x := b.Conv("a", b.Input("x", onnxio.Float, 1, 3, 8, 8), 3, 8, 3)
+			n := b.Cast(c.count(b, x), onnxio.Float)
+			b.Output(b.Conv("head", b.Div(b.Mul(x, b.Node("Log", []string{n})), n), 8, 4, 1), onnxio.Float, 1, 4, 8, 8)
+			halved(t, b.Model(), "a.weight")
+		})
+	}
+}
