@@ -150,7 +150,26 @@ func (c oracleCase) ours(pool *kernels.Pool) ([]value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p, ok := k.(Packer); ok {
+		pack(p, n, pool, in)
+	}
 	return k.Run(&Context{Context: context.Background(), Pool: pool}, in)
+}
+
+// pack packs the constants, and takes the elements of what is packed away, as the runtime does.
+func pack(p Packer, n *Node, pool *kernels.Pool, in []value.Value) {
+	constants := make([]value.Value, len(in))
+	for i, t := range n.Constants {
+		if t != nil {
+			constants[i] = t
+		}
+	}
+	for _, i := range p.Pack(&Packing{Pool: pool}, constants) {
+		if i < len(in) && in[i] != nil {
+			t := in[i].(*value.Tensor)
+			in[i] = &value.Tensor{Type: t.Type, Shape: t.Shape, Data: value.Make(t.Type, 0)}
+		}
+	}
 }
 
 // oracleTolerance is how far results may be apart, relative and absolute.
