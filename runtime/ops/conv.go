@@ -268,25 +268,31 @@ func (k *convolution) describe(s *convShapes) kernels.Conv {
 		Groups: k.groups, InChannels: s.channels, OutChannels: s.outChannels, Exact: k.exact}
 }
 
+// doubleOperands reads the input, the weight and the bias of a convolution of float64; the bias is nil where there is none.
+func doubleOperands(in []*value.Tensor, outChannels int) (x, w, b []float64, err error) {
+	if x, err = floatElements[float64](in[0]); err != nil {
+		return nil, nil, nil, err
+	}
+	if w, err = floatElements[float64](in[1]); err != nil {
+		return nil, nil, nil, err
+	}
+	if b, err = optionalFloats[float64](in, 2); err != nil {
+		return nil, nil, nil, err
+	}
+	if b != nil && len(b) != outChannels {
+		return nil, nil, nil, fmt.Errorf("bias of shape %v for %d output channels", in[2].Shape, outChannels)
+	}
+	return x, w, b, nil
+}
+
 // runDouble computes in float64.
 func (k *convolution) runDouble(c *Context, s *convShapes, in []*value.Tensor) (*value.Tensor, error) {
 	if k.act.Kind != kernels.NoActivation || len(in) > 3 && in[3] != nil {
 		return nil, fmt.Errorf("a fused convolution of %v is not known", in[0].Type)
 	}
-	x, err := floatElements[float64](in[0])
+	x, w, b, err := doubleOperands(in, s.outChannels)
 	if err != nil {
 		return nil, err
-	}
-	w, err := floatElements[float64](in[1])
-	if err != nil {
-		return nil, err
-	}
-	b, err := optionalFloats[float64](in, 2)
-	if err != nil {
-		return nil, err
-	}
-	if b != nil && len(b) != s.outChannels {
-		return nil, fmt.Errorf("bias of shape %v for %d output channels", in[2].Shape, s.outChannels)
 	}
 	y, err := newFloatOutput[float64](c, onnxio.Double, s.output()...)
 	if err != nil {

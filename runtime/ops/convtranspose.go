@@ -156,20 +156,9 @@ func (k *transposedConv) plan(s *transposedShapes, in []*value.Tensor) (*kernels
 }
 
 func (k *transposedConv) runDouble(c *Context, s *transposedShapes, in []*value.Tensor) (*value.Tensor, error) {
-	x, err := floatElements[float64](in[0])
+	x, w, b, err := doubleOperands(in, s.outChannels)
 	if err != nil {
 		return nil, err
-	}
-	w, err := floatElements[float64](in[1])
-	if err != nil {
-		return nil, err
-	}
-	b, err := optionalFloats[float64](in, 2)
-	if err != nil {
-		return nil, err
-	}
-	if b != nil && len(b) != s.outChannels {
-		return nil, fmt.Errorf("bias of shape %v for %d output channels", in[2].Shape, s.outChannels)
 	}
 	y, err := newFloatOutput[float64](c, onnxio.Double, append([]int{s.batch, s.outChannels}, s.out...)...)
 	if err != nil {
