@@ -51,7 +51,8 @@ type Options struct {
 	Profile bool
 	// NoFusion keeps every node a step of its own.
 	NoFusion bool
-	// Exact rules out kernels that give most of a digit of accuracy away for speed (Winograd's convolution).
+	// Exact rules out kernels that give accuracy away: for speed (Winograd's convolution), or for the bits of ONNX Runtime (its
+	// logistic function, whose small results are rounding noise).
 	Exact bool
 }
 

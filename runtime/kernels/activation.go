@@ -26,6 +26,7 @@ const (
 type Activation struct {
 	Kind        ActivationKind
 	Alpha, Beta float32
+	Exact       bool // Sigmoid and SiLU with small results as accurate as large ones
 }
 
 // Apply replaces each element of x by its activation.
@@ -39,9 +40,17 @@ func (a Activation) Apply(x []float32) {
 	case Clip:
 		ClipSlice(x, x, a.Alpha, a.Beta)
 	case Sigmoid:
-		LogisticSlice(x, x)
+		if a.Exact {
+			SigmoidSlice(x, x)
+		} else {
+			LogisticSlice(x, x)
+		}
 	case SiLU:
-		SiLUSlice(x, x)
+		if a.Exact {
+			ExactSiLUSlice(x, x)
+		} else {
+			SiLUSlice(x, x)
+		}
 	case HardSwish:
 		HardSwishSlice(x, x)
 	case HardSigmoid:

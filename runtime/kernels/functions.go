@@ -58,11 +58,25 @@ func ExpSlice(dst, x []float32) {
 }
 
 // SigmoidSlice is 1 / (1 + e^-x), small results as accurate as large ones.
-// LogisticSlice is the one that models run on.
+// LogisticSlice is the one that models run on, unless they are to be exact.
 func SigmoidSlice(dst, x []float32) {
 	apply(dst, x, 0, 0, func(m *vectorMaths) unaryAssembly { return m.sigmoid }, func(v float32) float32 {
 		return float32(1 / (1 + math.Exp(-float64(v))))
 	})
+}
+
+// ExactSiLUSlice is x * SigmoidSlice(x).
+func ExactSiLUSlice(dst, x []float32) {
+	x = x[:len(dst)]
+	buffer := borrow(256)
+	defer giveBack(buffer)
+	for len(x) > 0 {
+		n := min(256, len(x))
+		gate := (*buffer)[:n]
+		SigmoidSlice(gate, x[:n])
+		Mul(dst[:n], gate, x[:n])
+		dst, x = dst[n:], x[n:]
+	}
 }
 
 // TanhSlice is the hyperbolic tangent.

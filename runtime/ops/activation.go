@@ -55,7 +55,7 @@ var pointwiseRules = []pointwiseRule{
 	{"Acosh", []int{9, 22}, fixed(math.Acosh)},
 	{"Atanh", []int{9, 22}, fixed(math.Atanh)},
 	{"Erf", []int{9, 13}, withLoop(math.Erf, kernels.ErfSlice)},
-	{"Sigmoid", []int{1, 6, 13}, withLoop(sigmoid, kernels.LogisticSlice)},
+	{"Sigmoid", []int{1, 6, 13}, readSigmoid},
 	{"Tanh", []int{1, 6, 13}, withLoop(math.Tanh, kernels.TanhSlice)},
 	{"Softplus", []int{1, 22}, withLoop(softplus, softplusLoop)},
 	{"Softsign", []int{1, 22}, withLoop(func(x float64) float64 { return x / (1 + math.Abs(x)) }, softsignLoop)},
@@ -254,21 +254,37 @@ func readHardSigmoid(n *Node) pointwise {
 	}
 }
 
-func readSwish(n *Node) pointwise { return scaledSwish(n.Float("alpha", 1)) }
+// readSigmoid reads Sigmoid. ONNX Runtime's approximation, which gives its bits, is off by up to 1.5e-7 however small the result is:
+// where outputs are small probabilities, two models that are equal but for the order of sums would seem to differ.
+func readSigmoid(n *Node) pointwise { return pointwise{f: sigmoid, loop: gate(n)} }
+
+// gate is the loop of the logistic function.
+func gate(n *Node) func(dst, x []float32) {
+	if n.Exact {
+		return kernels.SigmoidSlice
+	}
+	return kernels.LogisticSlice
+}
+
+func readSwish(n *Node) pointwise { return scaledSwish(n, n.Float("alpha", 1)) }
 
 // readQuickGelu reads com.microsoft.QuickGelu: x * sigmoid(alpha*x).
-func readQuickGelu(n *Node) pointwise { return scaledSwish(n.Float("alpha", 1.702)) }
+func readQuickGelu(n *Node) pointwise { return scaledSwish(n, n.Float("alpha", 1.702)) }
 
-func scaledSwish(alpha float32) pointwise {
+func scaledSwish(n *Node, alpha float32) pointwise {
 	p := pointwise{f: func(x float64) float64 { return x * sigmoid(float64(alpha)*x) }}
-	if alpha == 1 {
-		p.loop = kernels.SiLUSlice
-	} else {
+	gate := gate(n)
+	switch {
+	case alpha != 1:
 		p.loop = func(dst, x []float32) {
 			kernels.MulScalar(dst, x, alpha)
-			kernels.LogisticSlice(dst, dst)
+			gate(dst, dst)
 			kernels.Mul(dst, dst, x)
 		}
+	case n.Exact:
+		p.loop = kernels.ExactSiLUSlice
+	default:
+		p.loop = kernels.SiLUSlice
 	}
 	return p
 }

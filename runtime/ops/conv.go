@@ -97,7 +97,7 @@ func readFusedActivation(n *Node) (kernels.Activation, error) {
 	if len(params) < k.params {
 		return kernels.Activation{}, fmt.Errorf("attribute activation_params has %d numbers, %s needs %d", len(params), name, k.params)
 	}
-	act := kernels.Activation{Kind: k.kind}
+	act := kernels.Activation{Kind: k.kind, Exact: n.Exact}
 	if k.params > 0 {
 		act.Alpha = params[0]
 	}

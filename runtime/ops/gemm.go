@@ -72,7 +72,7 @@ func buildFusedGemm(n *Node) (Kernel, error) {
 	if !ok {
 		return nil, fmt.Errorf("attribute activation is %q, which is not known", name)
 	}
-	g.act = kernels.Activation{Kind: kind, Alpha: alpha, Beta: beta}
+	g.act = kernels.Activation{Kind: kind, Alpha: alpha, Beta: beta, Exact: n.Exact}
 	return packing{viaFloat32(func(c *Context, in []*value.Tensor) ([]*value.Tensor, error) {
 		if in[0].Type != onnxio.Float {
 			return nil, fmt.Errorf("it has no meaning for %v", in[0])
