@@ -19,6 +19,7 @@ var testedFunctions = []struct {
 	{"sigmoid", SigmoidSlice, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, 3, true, false},
 	{"logistic", LogisticSlice, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, 1, true, true},
 	{"silu", SiLUSlice, func(x float64) float64 { return x / (1 + math.Exp(-x)) }, 1, true, true},
+	{"exact silu", ExactSiLUSlice, func(x float64) float64 { return x / (1 + math.Exp(-x)) }, 4, true, false}, // sigmoid's 3 and a product's rounding
 	{"tanh", TanhSlice, math.Tanh, 3, true, false},
 	{"erf", ErfSlice, math.Erf, 4, true, false},
 	{"mish", MishSlice, func(x float64) float64 { return x * math.Tanh(math.Log1p(math.Exp(x))) }, 6, true, false},
