@@ -1,8 +1,8 @@
 package runtime_test
 
-// The ONNX project's own backend tests, on both engines. Every case of the archive passes, or stands in
-// testdata/conformance.txt as refused, with the reason. ONNXPRUNE_CONFORMANCE names another archive of the same layout,
-// which is run without that list.
+// The ONNX project's own backend tests, on both engines: those of ONNX 1.22, and those of 1.12 that Debian's package
+// libonnx-testdata installs. Every case passes, or stands in a list in testdata as refused, with the reason.
+// ONNXPRUNE_CONFORMANCE names another archive or folder of the same layout, which is run without a list.
 
 import (
 	"archive/zip"
@@ -10,7 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path"
@@ -45,12 +45,27 @@ func corpusFolder(t testing.TB) string {
 }
 
 func TestConformance(t *testing.T) {
-	file := os.Getenv("ONNXPRUNE_CONFORMANCE")
+	if file := os.Getenv("ONNXPRUNE_CONFORMANCE"); file != "" {
+		conformance(t, file, "")
+		return
+	}
+	conformance(t, filepath.Join(corpusFolder(t), "conformance", "onnx-1.22-backend-tests.zip"), filepath.Join("testdata", "conformance.txt"))
+}
+
+func TestConformanceToTheCasesThatDebianInstalls(t *testing.T) {
+	folder := filepath.Join("/usr", "share", "libonnx-testdata", "data")
+	if _, err := os.Stat(folder); err != nil {
+		t.Skipf("ONNX 1.12's cases are not here; Debian's package libonnx-testdata installs them: %v", err)
+	}
+	conformance(t, folder, filepath.Join("testdata", "conformance-1.12.txt"))
+}
+
+// conformance runs all cases of an archive or folder. manifest lists those that are refused; "" for no list.
+func conformance(t *testing.T, file, manifest string) {
 	var listed map[string]string
-	if file == "" {
-		file = filepath.Join(corpusFolder(t), "conformance", "onnx-1.22-backend-tests.zip")
+	if manifest != "" {
 		var err error
-		if listed, err = readManifest(filepath.Join("testdata", "conformance.txt")); err != nil {
+		if listed, err = readManifest(manifest); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -58,7 +73,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.archive.Close()
+	defer s.close()
 	passed, refused, failed := 0, 0, 0
 	for _, name := range s.cases {
 		reason, isListed := listed[name]
@@ -66,7 +81,7 @@ func TestConformance(t *testing.T) {
 		switch {
 		case err == nil && isListed:
 			failed++
-			t.Errorf("%s passes, but testdata/conformance.txt lists it as refused (%s)", name, reason)
+			t.Errorf("%s passes, but %s lists it as refused (%s)", name, manifest, reason)
 		case err == nil:
 			passed++
 		case isListed:
@@ -84,7 +99,7 @@ func TestConformance(t *testing.T) {
 		delete(listed, name)
 	}
 	for name := range listed {
-		t.Errorf("testdata/conformance.txt lists %s, which is not in the archive", name)
+		t.Errorf("%s lists %s, which is not among the cases", manifest, name)
 	}
 	t.Logf("conformance: %d passed, %d refused, %d failed", passed, refused, failed)
 }
@@ -119,41 +134,33 @@ func readManifest(file string) (map[string]string, error) {
 	return out, lines.Err()
 }
 
-// suite is an archive of cases: folders with a model.onnx and test_data_set_N/{input,output}_K.pb.
+// suite is an archive or folder of cases: folders with a model.onnx and test_data_set_N/{input,output}_K.pb.
 type suite struct {
-	archive *zip.ReadCloser
-	files   map[string]*zip.File
-	cases   []string
+	files fs.FS
+	close func() error
+	cases []string
 }
 
 func openSuite(file string) (*suite, error) {
-	z, err := zip.OpenReader(file)
-	if err != nil {
-		return nil, err
-	}
-	s := &suite{archive: z, files: map[string]*zip.File{}}
-	for _, f := range z.File {
-		s.files[f.Name] = f
-		if folder, base := path.Split(f.Name); base == "model.onnx" {
-			s.cases = append(s.cases, strings.TrimSuffix(folder, "/"))
+	s := &suite{files: os.DirFS(file), close: func() error { return nil }}
+	if at, err := os.Stat(file); err != nil || !at.IsDir() {
+		z, err := zip.OpenReader(file)
+		if err != nil {
+			return nil, err
 		}
+		s.files, s.close = z, z.Close
 	}
+	err := fs.WalkDir(s.files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == "model.onnx" {
+			s.cases = append(s.cases, path.Dir(name))
+		}
+		return err
+	})
 	slices.Sort(s.cases)
-	return s, nil
+	return s, err
 }
 
-func (s *suite) read(name string) ([]byte, error) {
-	f := s.files[name]
-	if f == nil {
-		return nil, os.ErrNotExist
-	}
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
-}
+func (s *suite) read(name string) ([]byte, error) { return fs.ReadFile(s.files, name) }
 
 // run runs one case with all of its data sets, on both engines.
 func (s *suite) run(name string) error {
@@ -258,6 +265,9 @@ func decodeValue(b []byte, want *onnxio.Type) (value.Value, error) {
 	t, err := parseTensor(b)
 	if err != nil {
 		return nil, err
+	}
+	if want != nil && want.Elem == onnxio.BFloat16 && t.DataType == onnxio.Uint16 {
+		t.DataType = onnxio.BFloat16 // the suite's writer had no such type before ONNX 1.13
 	}
 	return value.FromProto(t)
 }
