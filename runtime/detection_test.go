@@ -134,6 +134,9 @@ func sessionsOf(t *testing.T, library *onnxruntime.Library, name string) (*onnxi
 }
 
 func cocoPictures(t *testing.T) []string {
+	if testing.Short() {
+		t.Skip("whole pictures take minutes under the race detector; the run without -short compares them")
+	}
 	files, err := filepath.Glob(filepath.Join(corpusFolder(t), "data", "coco-val50", "images", "*.jpg"))
 	if err != nil {
 		t.Fatal(err)
