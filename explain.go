@@ -319,7 +319,7 @@ func (n *explainer) axis(k int, what string, ids []atoms.ID, v *graph.Value) Axi
 		case g != nil && g.Reason != nil:
 			why[g.Reason.Text]++
 		default: // of numbers that are the same at every index, or computed from a shape
-			why["no weight of a convolution or linear layer produces it"]++
+			why[channels.NoWeight.Text]++
 		}
 		if g != nil && !slices.ContainsFunc(a.Groups, func(o Group) bool { return o.ID == g.ID }) {
 			e := group(g, n.root[g])

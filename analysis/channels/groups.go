@@ -84,7 +84,7 @@ func (a *Analysis) classes() {
 	for _, r := range order {
 		why := set.Pinned(r)
 		if why == nil && !weighted[r] {
-			why = noWeight
+			why = NoWeight
 		}
 		a.removable[r] = why == nil || why.Inexact && a.opt.AllowInexact && weighted[r]
 		key = key[:0]
@@ -113,7 +113,8 @@ func (a *Analysis) classes() {
 	a.couplings()
 }
 
-var noWeight = &atoms.Reason{Text: "no weight of a convolution or linear layer produces it"}
+// NoWeight is the reason of channels that nothing could score.
+var NoWeight = &atoms.Reason{Text: "no weight of a convolution or linear layer produces it"}
 
 // countIndices counts, for every member, the indices that belong to its group.
 func (a *Analysis) countIndices() {

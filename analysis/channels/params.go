@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"onnxprune/analysis/channels/atoms"
+	"onnxprune/analysis/channels/ops"
 	"onnxprune/analysis/graph"
 	"onnxprune/onnxio"
 )
@@ -64,20 +65,20 @@ func (a *Analysis) params() {
 		if !ok || n.Domain != "" || n.Input(i) == nil || n.Input(i).Tensor == nil {
 			continue
 		}
-		if !n.InBody() && foreign(n) != "" {
-			p := a.param(n, i, 0, atoms.Axis{})
-			p.Reason = &atoms.Reason{Node: n, Text: fmt.Sprintf("channels can not be followed through %s: %s", n.Title(), foreign(n))}
-			add(p)
+		var why *atoms.Reason
+		switch owner := n.Scope.Owner; {
+		case n.InBody() && n.Input(i).InBody():
+			why = &atoms.Reason{Node: owner, Text: fmt.Sprintf("inside the body of %s %q", owner.Op, owner.Path)}
+		case n.InBody():
+			why = &atoms.Reason{Node: owner, Text: fmt.Sprintf("shared with the body of %s %q", owner.Op, owner.Path)}
+		case foreign(n) != "":
+			why = ops.Barred(n, foreign(n))
+		default:
+			continue
 		}
-		if n.InBody() {
-			p := a.param(n, i, 0, atoms.Axis{})
-			owner := n.Scope.Owner
-			p.Reason = &atoms.Reason{Node: owner, Text: fmt.Sprintf("inside the body of %s %q", owner.Op, owner.Path)}
-			if !n.Input(i).InBody() {
-				p.Reason = &atoms.Reason{Node: owner, Text: fmt.Sprintf("shared with the body of %s %q", owner.Op, owner.Path)}
-			}
-			add(p)
-		}
+		p := a.param(n, i, 0, atoms.Axis{})
+		p.Reason = why
+		add(p)
 	}
 }
 

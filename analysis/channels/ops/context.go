@@ -274,6 +274,11 @@ func (c *Context) Barrier(format string, args ...any) {
 	}
 }
 
+// Barred is the reason of everything that a node which is given up pins.
+func Barred(n *graph.Node, why string) *atoms.Reason {
+	return &atoms.Reason{Node: n, Text: fmt.Sprintf("channels can not be followed through %s: %s", n.Title(), why)}
+}
+
 // Finish checks that the rule read every attribute, labels the outputs that it left out, and carries out a barrier. It
 // returns the reason of the barrier, nil where there is none.
 func (c *Context) Finish() *atoms.Reason {
@@ -293,7 +298,7 @@ func (c *Context) Finish() *atoms.Reason {
 	}
 	var why *atoms.Reason
 	if c.fail != "" {
-		why = c.Reason("channels can not be followed through %s: %s", c.Node.Title(), c.fail)
+		why = Barred(c.Node, c.fail)
 		for i := range c.Node.Inputs {
 			for _, a := range c.In(i) {
 				if !a.Fixed() {
