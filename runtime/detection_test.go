@@ -40,22 +40,15 @@ const (
 )
 
 func TestQuantisedDetectorsFindOnPicturesWhatONNXRuntimeFinds(t *testing.T) {
-	library := oracle(t)
+	library, pictures := oracle(t), cocoPictures(t)[:6]
 	for name, detections := range quantisedDetectors {
 		t.Run(name, func(t *testing.T) {
 			m, ours, theirs := sessionsOf(t, library, name)
 			found := 0
-			for _, picture := range cocoPictures(t)[:6] {
+			for _, picture := range pictures {
 				in := pictureInputs(t, m, name, picture)
-				got, err := ours.Run(context.Background(), in)
-				if err != nil {
-					t.Fatal(err)
-				}
-				outs, err := theirs.Run(oracleInputs(in), nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				here, there := detections(tensorsOf(got)), detections(fromOracle(t, outs))
+				got, want := runBoth(t, ours, theirs, in)
+				here, there := detections(tensorsOf(got)), detections(want)
 				found += len(confident(there))
 				for _, d := range lacking(there, here) {
 					t.Errorf("%s: lacks %+v", filepath.Base(picture), d)
@@ -71,21 +64,28 @@ func TestQuantisedDetectorsFindOnPicturesWhatONNXRuntimeFinds(t *testing.T) {
 	}
 }
 
+// runBoth runs a model here and on ONNX Runtime.
+func runBoth(t *testing.T, ours *runtime.Session, theirs *onnxruntime.Session, in values) (got values, want map[string]*value.Tensor) {
+	t.Helper()
+	got, err := ours.Run(context.Background(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outs, err := theirs.Run(oracleInputs(in), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got, fromOracle(t, outs)
+}
+
 func TestYOLOv8OfIntegersGivesOnPicturesONNXRuntimesOutput(t *testing.T) {
-	library := oracle(t)
+	library, pictures := oracle(t), cocoPictures(t)[6:9]
 	const name = "yolov8n_int8.onnx"
 	m, ours, theirs := sessionsOf(t, library, name)
-	for _, picture := range cocoPictures(t)[6:9] {
+	for _, picture := range pictures {
 		in := pictureInputs(t, m, name, picture)
-		got, err := ours.Run(context.Background(), in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		outs, err := theirs.Run(oracleInputs(in), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := within(got["output0"], fromOracle(t, outs)["output0"], 1e-6); err != nil {
+		got, want := runBoth(t, ours, theirs, in)
+		if err := within(got["output0"], want["output0"], 1e-6); err != nil {
 			t.Errorf("%s: %v", filepath.Base(picture), err)
 		}
 	}
