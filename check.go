@@ -189,8 +189,9 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 		return nil, err
 	}
 	defer m.Close()
+	notes := origin(n.Model, m, p)
 	if _, err := checkShapes(n, p, m); err != nil {
-		return nil, err
+		return nil, foreign(err, notes)
 	}
 	if err := n.checkInputs(cmp); err != nil {
 		return nil, err
@@ -202,7 +203,17 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	cmp.Shapes = opt.InputShapes
 	v, err := compare(ctx, twin, m, p, cmp)
 	if err != nil {
-		return nil, err
+		return nil, foreign(err, notes)
 	}
+	v.Notes = notes
 	return &v, nil
+}
+
+// foreign adds to a proof that failed what the file itself says of where it comes from: the likely reason.
+func foreign(err error, notes []string) error {
+	var proof *VerifyError
+	if errors.As(err, &proof) && len(notes) > 0 {
+		proof.Msg += "; " + strings.Join(notes, "; ")
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"onnxprune/analysis/plan"
 	"onnxprune/onnxio"
@@ -22,6 +23,9 @@ type PruneOptions struct {
 	PlanIn  string // a plan file to carry out, made for this or another checkpoint of the same network
 	PlanOut string // where to write the plan; "": nowhere
 	DryRun  bool   // work everything out, write nothing, run nothing
+
+	Force      bool // replace an existing output even where it is a model that this tool did not write
+	NoMetadata bool // leave no entries of onnxprune in the output's metadata_props
 
 	Verify  string         // VerifyMasked ("" too), VerifyLoad or VerifyOff
 	Compare verify.Options // of the comparison
@@ -80,6 +84,7 @@ type pruning struct {
 	report  Report
 
 	model   *onnxio.Model
+	hash    func() string // SHA-256 of the model file, worked out beside the analysis
 	network *Network
 	plan    *plan.Plan
 	pruned  *onnxio.Model
@@ -89,6 +94,9 @@ type pruning struct {
 func (p *pruning) close() {
 	p.planOut.drop()
 	if p.model != nil {
+		if !p.opt.DryRun {
+			p.hash() // no one may read the model any more
+		}
 		p.model.Close()
 	}
 }
@@ -167,8 +175,23 @@ func plain(err error) error {
 }
 
 func (p *pruning) read(context.Context) (err error) {
-	if p.model, err = onnxio.Open(p.in); err != nil || p.opt.DryRun {
+	if p.model, err = onnxio.Open(p.in); err != nil {
 		return err
+	}
+	p.hash = sync.OnceValue(p.model.SHA256)
+	if p.opt.DryRun {
+		return nil
+	}
+	go p.hash()
+	if !p.opt.Force {
+		if err := replaceable(p.model, p.out); err != nil {
+			return err
+		}
+		if p.opt.PlanOut != "" {
+			if err := noModel(p.opt.PlanOut, "the plan"); err != nil {
+				return err
+			}
+		}
 	}
 	for _, t := range p.model.Tensors() {
 		if t.External == nil {
@@ -204,7 +227,7 @@ func (p *pruning) choose(context.Context) error {
 			return err
 		}
 		if p.opt.PlanOut != "" {
-			made.Source.SHA256 = p.model.SHA256()
+			made.Source.SHA256 = p.hash()
 		}
 		p.plan, p.report.Left = made, leftOf(left)
 	} else {
@@ -212,7 +235,7 @@ func (p *pruning) choose(context.Context) error {
 		if err != nil {
 			return err
 		}
-		if made.Source.SHA256 != "" && made.Source.SHA256 != p.model.SHA256() {
+		if made.Source.SHA256 != "" && made.Source.SHA256 != p.hash() {
 			p.note("the plan was made for another file (%s); its names and shapes fit this one", made.Source.File)
 		}
 		p.plan = made
@@ -241,12 +264,27 @@ func (p *pruning) rewrite(context.Context) (err error) {
 		return err
 	}
 	p.report.After = costs(after, p.pruned)
+	p.metadata()
 	p.notes()
 	p.report.Verification = Verification{Mode: VerifyOff, Status: "not verified", Summary: "not verified: verification was switched off"}
 	if p.opt.DryRun {
 		p.report.Verification.Summary = "not verified: a dry run writes nothing and runs nothing"
 	}
 	return nil
+}
+
+// metadata says in the model itself where it comes from. A model from which nothing went stays as it is.
+func (p *pruning) metadata() {
+	size := p.pruned.Size()
+	switch {
+	case p.plan.Empty() || p.opt.DryRun:
+		return
+	case p.opt.NoMetadata:
+		p.pruned.RemoveMetadata(metaPrefix) // what an earlier prune left is not true of this one
+	default:
+		describe(p.pruned, p.hash(), p.plan, p.report.Before, p.report.After)
+	}
+	p.report.After.FileBytes += p.pruned.Size() - size
 }
 
 // notes tells what the figures leave out.

@@ -88,6 +88,7 @@ type Verification struct {
 	Status     string         `json:"status"` // "passed", "not verified"
 	Summary    string         `json:"summary"`
 	Comparison *verify.Report `json:"comparison,omitempty"`
+	Notes      []string       `json:"notes,omitempty"` // the pruned file says that it comes from another original, or another plan
 }
 
 func costs(c *cost.Report, m *onnxio.Model) Cost {

@@ -3,6 +3,7 @@ package onnxio
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // NewModel makes a model around a graph.
@@ -227,6 +228,26 @@ func (m *Model) SetMetadata(key, value string) {
 	}
 	fs = append(fs, bytesField(14, plain(stringField(1, key), stringField(2, value))))
 	m.set(14, fs...)
+}
+
+// RemoveMetadata removes the entries of metadata_props whose keys begin with prefix.
+func (m *Model) RemoveMetadata(prefix string) {
+	var fs []field
+	found := false
+	for i := range m.fields {
+		f := m.fields[i]
+		if f.num != 14 {
+			continue
+		}
+		if k, _ := metadata(&f); k != "" && strings.HasPrefix(k, prefix) {
+			found = true
+		} else {
+			fs = append(fs, f)
+		}
+	}
+	if found {
+		m.set(14, fs...)
+	}
 }
 
 // Metadata returns the value of a key of metadata_props, "" for none.

@@ -6,6 +6,8 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -131,6 +133,16 @@ type Mask struct {
 
 // Empty reports whether the plan changes nothing.
 func (p *Plan) Empty() bool { return len(p.Tensors) == 0 && len(p.Operands) == 0 }
+
+// SHA256 returns the hash, in hexadecimal, of what the plan changes: of its JSON without source, request and cuts, which
+// tell people where it came from. Two requests in other words that cut the same have the same hash.
+func (p *Plan) SHA256() string {
+	bare := *p
+	bare.Source, bare.Request, bare.Cuts = Source{}, Request{}, nil
+	h := sha256.New()
+	_ = json.NewEncoder(h).Encode(&bare) // a hash takes everything
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // Write writes the plan as indented JSON.
 func (p *Plan) Write(w io.Writer) error {

@@ -59,6 +59,8 @@ func pruneFlags() []cli.Flag {
 		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels"},
 		&cli.StringFlag{Name: "plan", Usage: "carry out a plan `FILE`, on this or another checkpoint of the same network"},
 		&cli.StringFlag{Name: "plan-out", Usage: "write the plan to a `FILE`"},
+		&cli.BoolFlag{Name: "force", Usage: "replace an existing output even where it is a model that onnxprune did not write"},
+		&cli.BoolFlag{Name: "no-metadata", Usage: "leave no entries of onnxprune in the output's metadata"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "work everything out, write nothing"},
 		&cli.StringFlag{Name: "verify", Usage: "masked (run it against the masked original), load (read it back), off", Value: onnxprune.VerifyMasked},
 		shapeFlag(), inexactFlag(), jsonFlag(), quietFlag(),
@@ -144,7 +146,8 @@ func compareOptions(c *cli.Context) (verify.Options, error) {
 }
 
 func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
-	o = onnxprune.PruneOptions{PlanIn: c.String("plan"), PlanOut: c.String("plan-out"), DryRun: c.Bool("dry-run"), Verify: c.String("verify")}
+	o = onnxprune.PruneOptions{PlanIn: c.String("plan"), PlanOut: c.String("plan-out"), DryRun: c.Bool("dry-run"), Verify: c.String("verify"),
+		Force: c.Bool("force"), NoMetadata: c.Bool("no-metadata")}
 	if o.Options, err = options(c); err != nil {
 		return o, err
 	}

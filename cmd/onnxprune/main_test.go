@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"onnxprune"
 	"onnxprune/onnxio"
@@ -27,6 +28,10 @@ import (
 //	exits CODE COMMAND   run a command that fails with that code, with one line on stderr that begins with the program's
 //	                     name, and with every file as it was before
 //	cut FILE N TO        write the first N bytes of a file
+//	metadata FILE        print the entries of a model's metadata_props, as KEY=VALUE
+//	hashed FILE PATTERN  a line of the last output matches, with the file's SHA-256 in place of HASH
+//	without FILE TO      copy a model without the entries of onnxprune, read and written by hand
+//	noted FILE TO K=V    copy a model with one more entry
 //	plain FILE           copy the last output to a file, with the folder of the test, times, and differences of float sums
 //	                     replaced; where there are such differences, white space is made equal too
 func TestScripts(t *testing.T) {
@@ -34,6 +39,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"model": writeModel, "exits": exits, "plain": plain, "cut": cutFile,
+			"metadata": metadata, "hashed": hashed, "without": without, "noted": noted,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("NO_COLOR", "1")
@@ -134,6 +140,69 @@ func cutFile(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(ts.ReadFile(args[0])[:n]), 0o666))
+}
+
+// entries splits a model into its metadata_props, as key and value, and the other fields of the file, at the level of the wire:
+// https://protobuf.dev/programming-guides/encoding
+func entries(ts *testscript.TestScript, file string) (list [][2]string, rest []byte) {
+	b := []byte(ts.ReadFile(file))
+	for len(b) > 0 {
+		num, _, n := protowire.ConsumeField(b)
+		if n < 0 {
+			ts.Fatalf("%s: field %d is broken", file, num)
+		}
+		field := b[:n]
+		b = b[n:]
+		if num != 14 {
+			rest = append(rest, field...)
+			continue
+		}
+		_, _, tag := protowire.ConsumeTag(field)
+		content, _ := protowire.ConsumeBytes(field[tag:])
+		var entry [2]string
+		for len(content) > 0 {
+			num, _, tag := protowire.ConsumeTag(content)
+			v, n := protowire.ConsumeBytes(content[tag:])
+			entry[num-1] = string(v)
+			content = content[tag+n:]
+		}
+		list = append(list, entry)
+	}
+	return list, rest
+}
+
+func metadata(ts *testscript.TestScript, neg bool, args []string) {
+	list, _ := entries(ts, args[0])
+	fmt.Fprintln(ts.Stdout(), len(list), "entries")
+	for _, e := range list {
+		fmt.Fprintf(ts.Stdout(), "%s=%s\n", e[0], e[1])
+	}
+}
+
+func hashed(ts *testscript.TestScript, neg bool, args []string) {
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(ts.ReadFile(args[0]))))
+	pattern := strings.ReplaceAll(args[1], "HASH", hash)
+	if !regexp.MustCompile("(?m)^" + pattern).MatchString(ts.ReadFile("stdout")) {
+		ts.Fatalf("no line matches %s", pattern)
+	}
+}
+
+func without(ts *testscript.TestScript, neg bool, args []string) {
+	list, rest := entries(ts, args[0])
+	for _, e := range list {
+		if !strings.HasPrefix(e[0], "onnxprune.") {
+			ts.Fatalf("%s has an entry of someone else", args[0])
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), rest, 0o666))
+}
+
+func noted(ts *testscript.TestScript, neg bool, args []string) {
+	key, value, _ := strings.Cut(args[2], "=")
+	entry := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), key)
+	entry = protowire.AppendString(protowire.AppendTag(entry, 2, protowire.BytesType), value)
+	b := protowire.AppendBytes(protowire.AppendTag([]byte(ts.ReadFile(args[0])), 14, protowire.BytesType), entry)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o666))
 }
 
 // snapshot lists all files of the script's folder with their content's hash.

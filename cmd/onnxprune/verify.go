@@ -36,6 +36,9 @@ func verifyFiles(c *cli.Context, t *terminal) error {
 		return t.json(v)
 	case !c.Bool("quiet"):
 		t.verification(*v)
+		for _, n := range v.Notes {
+			t.printf("Note: %s\n", n)
+		}
 	}
 	return nil
 }
