@@ -124,12 +124,11 @@ func TestSettersChangeTheCloneAlone(t *testing.T) {
 		{"SetMetadata in place", func(m *onnxio.Model) error { m.SetMetadata("key", "w"); return nil },
 			func(m *onnxio.Model) any { return m.Metadata("key") }, "w"},
 		{"RemoveMetadata", func(m *onnxio.Model) error {
-			m.SetMetadata("k.a", "v")
-			m.SetMetadata("k.b", "w")
-			m.RemoveMetadata("k.")
+			m.SetMetadata("other", "v")
+			m.RemoveMetadata("ke")
 			m.RemoveMetadata("absent")
 			return nil
-		}, func(m *onnxio.Model) any { return m.Metadata("key") + m.Metadata("k.a") + m.Metadata("k.b") }, "value"},
+		}, func(m *onnxio.Model) any { return m.Metadata("key") + m.Metadata("other") }, "v"},
 		{"AddAttributeNames", func(m *onnxio.Model) error { m.Functions[0].AddAttributeNames("r"); return nil },
 			func(m *onnxio.Model) any { return m.Functions[0].AttributeNames }, []string{"p", "r"}},
 		{"a node inside a function", func(m *onnxio.Model) error { m.Functions[0].Nodes[0].SetOp("Tanh"); return nil },
