@@ -72,6 +72,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		}
 		p.report.PlanOut = p.opt.PlanOut
 	}
+	p.report.Accuracy = unmeasured(p.report.Output, p.plan.Empty())
 	p.report.Stages = p.clock.stages
 	return &p.report, nil
 }
@@ -243,6 +244,10 @@ func (p *pruning) choose(context.Context) error {
 	p.report.Cuts, p.report.Request, p.report.Tensors = p.plan.Cuts, p.plan.Request, tensorCuts(p.plan)
 	if p.report.Cuts == nil {
 		p.report.Cuts = []plan.Cut{}
+	}
+	p.report.Weights = p.network.losses(p.plan)
+	if odd := oddWidths(p.report.Weights, p.plan.Request.Align); odd != "" {
+		p.report.Warnings = append(p.report.Warnings, odd)
 	}
 	if p.plan.Empty() {
 		p.note("no channel goes: the output is the input, byte for byte")

@@ -2,6 +2,7 @@ package onnxprune
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -23,13 +24,16 @@ type Report struct {
 	Plan         string       `json:"plan,omitempty"`     // the plan file that was replayed
 	PlanOut      string       `json:"plan_out,omitempty"` // the plan file that was written
 	Cuts         []plan.Cut   `json:"cuts"`
+	Weights      []WeightLoss `json:"weights"` // every weight that lost output channels, the worst first
 	Tensors      []TensorCut  `json:"tensors"` // every constant that lost slices
 	Left         []Left       `json:"left,omitempty"`
 	InputShapes  []InputShape `json:"input_shapes"` // at which MACs are counted
 	Before       Cost         `json:"before"`
 	After        Cost         `json:"after"`
 	Verification Verification `json:"verification"`
+	Accuracy     Accuracy     `json:"accuracy"`
 	Stages       []Stage      `json:"stages"`
+	Warnings     []string     `json:"warnings,omitempty"` // what is likely not wanted
 	Notes        []string     `json:"notes,omitempty"`
 }
 
@@ -89,6 +93,23 @@ type Verification struct {
 	Summary    string         `json:"summary"`
 	Comparison *verify.Report `json:"comparison,omitempty"`
 	Notes      []string       `json:"notes,omitempty"` // the pruned file says that it comes from another original, or another plan
+}
+
+// Accuracy says what is known of how good the pruned model still is: without data nothing.
+type Accuracy struct {
+	Measured bool   `json:"measured"`
+	Summary  string `json:"summary"`
+}
+
+// unmeasured says how the accuracy of a prune without data is measured.
+func unmeasured(out string, same bool) Accuracy {
+	switch {
+	case same:
+		return Accuracy{Summary: "accuracy is that of the input, which the output equals byte for byte"}
+	case out == "":
+		out = "OUT"
+	}
+	return Accuracy{Summary: fmt.Sprintf("accuracy was not measured; `onnxprune eval %s --data DIR` does", out)}
 }
 
 func costs(c *cost.Report, m *onnxio.Model) Cost {

@@ -63,6 +63,7 @@ func pruneFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-metadata", Usage: "leave no entries of onnxprune in the output's metadata"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "work everything out, write nothing"},
 		&cli.StringFlag{Name: "verify", Usage: "masked (run it against the masked original), load (read it back), off", Value: onnxprune.VerifyMasked},
+		&cli.BoolFlag{Name: "all", Usage: "list all weights that lose channels, and not just the 25 that lose most"},
 		shapeFlag(), inexactFlag(), jsonFlag(), quietFlag(),
 	}, compareFlags()...)
 }

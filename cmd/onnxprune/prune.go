@@ -27,6 +27,7 @@ func prune(c *cli.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	t.all = c.Bool("all")
 	return pruneFile(c, t, args[0], append(args, "")[1], opt)
 }
 
@@ -61,6 +62,9 @@ func (t *terminal) report(r *onnxprune.Report) {
 		total += s.Seconds
 	}
 	t.printf("\nTime: %s; in all %s\n", strings.Join(stages, ", "), seconds(total))
+	for _, w := range r.Warnings {
+		t.printf("%s %s\n", t.paint("Warning:", text.FgYellow), w)
+	}
 	for _, n := range r.Notes {
 		t.printf("Note: %s\n", n)
 	}
@@ -72,6 +76,7 @@ func (t *terminal) report(r *onnxprune.Report) {
 	if r.DryRun {
 		t.printf("Dry run: nothing was written\n")
 	}
+	t.printf("Proof: %s; %s\n", t.status(r.Verification), r.Accuracy.Summary)
 }
 
 func seconds(s float64) string {
@@ -84,24 +89,41 @@ func seconds(s float64) string {
 	return fmt.Sprintf("%.0f s", s)
 }
 
-// cuts prints a row for every cut.
+// cuts prints a row for every weight that lost channels.
 func (t *terminal) cuts(r *onnxprune.Report) {
 	t.title("Pruned " + r.Input)
 	shape := map[string]string{}
 	for _, c := range r.Tensors {
 		shape[c.Name] = dims(c.Before) + " -> " + dims(c.After)
 	}
-	var rows [][]string
-	for _, c := range r.Cuts {
-		with := "-"
-		if len(c.Coupled) > 0 {
-			with = list(c.Coupled, 3)
-		}
-		rows = append(rows, []string{c.Param, fmt.Sprint(c.Ratio), fmt.Sprintf("%d -> %d", c.Before, c.After), shape[c.Param], with})
+	most := len(r.Weights)
+	if !t.all {
+		most = min(most, 25)
 	}
-	t.table([]column{{"parameter", false}, {"ratio", true}, {"channels", true}, {"shape, other cuts included", false}, {"coupled with", false}}, rows)
-	if n := len(r.Tensors) - len(r.Cuts); n > 0 {
-		t.printf("and %d other tensors that follow: vectors of the same channels, and the weights that read them\n", n)
+	var rows [][]string
+	follow := len(r.Tensors)
+	for i, w := range r.Weights {
+		if w.After < w.Before {
+			follow--
+		}
+		if i >= most {
+			continue
+		}
+		ratio, with := "-", "-"
+		if w.Ratio > 0 {
+			ratio = fmt.Sprint(w.Ratio)
+		}
+		if len(w.Coupled) > 0 {
+			with = list(w.Coupled, 3)
+		}
+		rows = append(rows, []string{w.Name, ratio, fmt.Sprintf("%d -> %d", w.Before, w.After), shape[w.Name], fmt.Sprintf("%.1f %%", 100*w.Lost), with})
+	}
+	t.table([]column{{"parameter", false}, {"ratio", true}, {"channels", true}, {"shape, other cuts included", false}, {"lost", true}, {"coupled with", false}}, rows)
+	if n := len(r.Weights) - most; n > 0 {
+		t.printf("and %s that lost no larger share: --all lists them\n", plural(n, "weight"))
+	}
+	if follow > 0 {
+		t.printf("and %d other tensors that follow: vectors of the same channels, and the weights that read them\n", follow)
 	}
 	for _, l := range r.Left {
 		t.printf("Pattern %q: %d of %d matching parameters pruned", l.Pattern, l.Taken, l.Matched)
@@ -151,14 +173,17 @@ func (t *terminal) verification(v onnxprune.Verification) {
 	if v.Comparison != nil {
 		t.comparison(v.Comparison)
 	}
-	status := t.paint(v.Status, text.FgGreen)
-	if v.Status != "passed" {
-		status = t.paint(v.Status, text.FgYellow)
-	}
 	if summary, ok := strings.CutPrefix(v.Summary, v.Status+": "); ok {
 		v.Summary = summary
 	}
-	t.printf("%s: %s\n", status, v.Summary)
+	t.printf("%s: %s\n", t.status(v), v.Summary)
+}
+
+func (t *terminal) status(v onnxprune.Verification) string {
+	if v.Status == "passed" {
+		return t.paint(v.Status, text.FgGreen)
+	}
+	return t.paint(v.Status, text.FgYellow)
 }
 
 // failure prints the comparison that failed: what differs, and by how much.

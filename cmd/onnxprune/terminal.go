@@ -17,6 +17,7 @@ import (
 type terminal struct {
 	out, err    io.Writer
 	colour, bar bool
+	all         bool // tables of a report are printed as a whole
 }
 
 func newTerminal(out, err io.Writer) *terminal {
