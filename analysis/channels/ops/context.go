@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"onnxprune/analysis/channels/atoms"
@@ -17,7 +18,7 @@ type State struct {
 	Labels       [][]atoms.Axis // by Value.ID; nil: not labelled yet
 	Consumptions []Consumption
 	Parameters   []Parameter
-	static       []bool                     // by Value.ID: computed from constants only
+	static       []bool                     // by Value.ID: see graph.Static
 	shared       map[int][]atoms.Axis       // labels of constants that all uses share, by Value.ID
 	Reads        map[graph.Use][]atoms.Axis // labels as each use saw them
 }
@@ -30,7 +31,7 @@ func NewState(g *graph.Graph, s *shape.Result) *State {
 			room += int(min(d, 1<<16))
 		}
 	}
-	return &State{Set: atoms.NewSet(room), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: make([]bool, len(g.Values)),
+	return &State{Set: atoms.NewSet(room), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: g.Static(),
 		shared: map[int][]atoms.Axis{}, Reads: map[graph.Use][]atoms.Axis{}}
 }
 
@@ -60,6 +61,7 @@ func (s *State) IsStatic(v *graph.Value) bool { return v != nil && (v.Constant()
 type Context struct {
 	*State
 	Node *graph.Node
+	rule Rule
 	read map[string]bool
 	fail string // why the node is a barrier after all
 }
@@ -67,6 +69,12 @@ type Context struct {
 // NewContext starts a node.
 func NewContext(s *State, n *graph.Node) *Context {
 	return &Context{State: s, Node: n, read: map[string]bool{}}
+}
+
+// Run lets the node's rule say how channels flow.
+func (c *Context) Run(r Rule) {
+	c.rule = r
+	r.Flow(c)
 }
 
 // Rank returns the rank of the i-th input.
@@ -264,6 +272,9 @@ func (c *Context) Parameter(input, out int) {
 	if out >= len(ax) {
 		return
 	}
+	if !slices.Contains(c.rule.Weights, input) && !slices.Contains(c.rule.Weights, AnyInput) {
+		panic(fmt.Sprintf("the rule of %s declares no weight at input %d", c.Node.Op, input))
+	}
 	c.Parameters = append(c.Parameters, Parameter{c.Node, input, out, ax[out]})
 }
 
@@ -285,15 +296,6 @@ func (c *Context) Finish() *atoms.Reason {
 	for _, a := range c.Node.Attrs {
 		if !c.read[a.Name] && c.fail == "" {
 			c.fail = fmt.Sprintf("its attribute %s is not known", a.Name)
-		}
-	}
-	static := len(c.Node.Inputs) > 0
-	for _, v := range c.Node.Inputs {
-		static = static && (v == nil || c.IsStatic(v))
-	}
-	for _, v := range c.Node.Outputs {
-		if v != nil {
-			c.static[v.ID] = static
 		}
 	}
 	var why *atoms.Reason
