@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"onnxprune/analysis/channels/atoms"
+	"onnxprune/analysis/fold"
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/shape"
 	"onnxprune/onnxio"
@@ -18,6 +19,8 @@ type State struct {
 	Labels       [][]atoms.Axis // by Value.ID; nil: not labelled yet
 	Consumptions []Consumption
 	Parameters   []Parameter
+	Mixtures     []Mixture
+	Folds        *fold.Values               // works out what is computed from constants
 	static       []bool                     // by Value.ID: see graph.Static
 	shared       map[int][]atoms.Axis       // labels of constants that all uses share, by Value.ID
 	Reads        map[graph.Use][]atoms.Axis // labels as each use saw them
@@ -31,7 +34,7 @@ func NewState(g *graph.Graph, s *shape.Result) *State {
 			room += int(min(d, 1<<16))
 		}
 	}
-	return &State{Set: atoms.NewSet(room), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: g.Static(),
+	return &State{Set: atoms.NewSet(room), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: g.Static(), Folds: fold.New(g, s),
 		shared: map[int][]atoms.Axis{}, Reads: map[graph.Use][]atoms.Axis{}}
 }
 
@@ -188,9 +191,9 @@ func (c *Context) Pin(a atoms.Axis, format string, args ...any) {
 	}
 }
 
-// PinInexact fixes an axis unless inexact groups are asked for.
+// PinInexact fixes an axis that a node's results depend on as a whole, unless inexact groups are asked for.
 func (c *Context) PinInexact(a atoms.Axis, format string, args ...any) {
-	if !a.Fixed() {
+	if !a.Fixed() && !c.mix(a) {
 		r := c.Reason(format, args...)
 		r.Inexact = true
 		c.Set.PinArray(a.Array, r)
@@ -261,15 +264,22 @@ func (c *Context) Take(a atoms.Axis, index []int) atoms.Axis {
 
 // Consume says that an axis of an input is summed over, against an axis of a weight operand (-1 for none).
 func (c *Context) Consume(input, axis, weight, weightAxis int) {
+	if c.computes() {
+		c.consumeConstant(input, axis)
+		if weight >= 0 {
+			c.consumeConstant(weight, weightAxis)
+		}
+		return
+	}
 	k := Consumption{c.Node, input, axis, weight, weightAxis}
 	c.Consumptions = append(c.Consumptions, k)
 	c.provable(k)
 }
 
-// Parameter registers an operand as a weight that can be named, with its axis of output channels.
+// Parameter registers an operand as a weight that can be named, with its axis of output channels. A product of two constants is no layer.
 func (c *Context) Parameter(input, out int) {
 	ax := c.In(input)
-	if out >= len(ax) {
+	if out >= len(ax) || c.computes() {
 		return
 	}
 	if !slices.Contains(c.rule.Weights, input) && !slices.Contains(c.rule.Weights, AnyInput) {
