@@ -175,6 +175,9 @@ func obstacle(err error) string {
 // Verify proves a pruned model file against its original and the plan by which it was pruned: shapes first, then a run against the masked
 // original.
 func Verify(ctx context.Context, original, pruned, planFile string, opt Options, cmp verify.Options) (*Verification, error) {
+	if err := cmp.Check(); err != nil {
+		return nil, err
+	}
 	p, err := ReadPlan(planFile)
 	if err != nil {
 		return nil, err

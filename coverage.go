@@ -29,10 +29,8 @@ func Coverage(ctx context.Context, dir string, opt CoverageOptions) (*coverage.R
 	} else if !st.IsDir() {
 		return nil, usage("%s is not a folder", dir)
 	}
-	for _, r := range opt.Ratios {
-		if !(r > 0 && r < 1) {
-			return nil, refuse("ratio %v is not between 0 and 1 (exclusive)", r)
-		}
+	if err := opt.Compare.Check(); err != nil {
+		return nil, err
 	}
 	c := coverage.Options{Ratios: opt.Ratios, AllowInexact: opt.AllowInexact, InputShapes: opt.InputShapes, Progress: opt.Progress}
 	if opt.Verify {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"onnxprune/analysis/option"
 	"onnxprune/analysis/selection"
 	"onnxprune/onnxio"
 	"onnxprune/runtime/verify"
@@ -25,10 +26,8 @@ const (
 // RequestError says that what was asked for can not be done, and why.
 type RequestError = selection.RequestError
 
-// UsageError says that the call itself is wrong.
-type UsageError struct{ Msg string }
-
-func (e *UsageError) Error() string { return e.Msg }
+// UsageError says that the call itself is wrong: an option has a value that it can not have.
+type UsageError = option.Error
 
 // ModelError says that a file holds no model (or plan, or data) that can be worked with.
 type ModelError struct {
@@ -51,7 +50,7 @@ func (e *VerifyError) Error() string { return e.Msg }
 
 func (e *VerifyError) Unwrap() error { return e.Err }
 
-func usage(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+func usage(format string, args ...any) error { return option.Errorf(format, args...) }
 
 func refuse(format string, args ...any) error {
 	return &RequestError{Msg: fmt.Sprintf(format, args...)}

@@ -111,6 +111,9 @@ func (p *pruning) check(context.Context) error {
 	default:
 		return usage("verify %q is not known; there are masked, load and off", p.opt.Verify)
 	}
+	if err := p.opt.Compare.Check(); err != nil {
+		return err
+	}
 	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0) {
 		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
 	}

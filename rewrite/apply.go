@@ -28,6 +28,10 @@ func Apply(m *onnxio.Model, p *Plan) (*onnxio.Model, error) {
 	if p.Empty() {
 		return e.model, nil
 	}
+	folded, err := e.workOut(p.Folds)
+	if err != nil {
+		return nil, err
+	}
 	if err := e.tensors(p.Tensors); err != nil {
 		return nil, err
 	}
@@ -43,6 +47,11 @@ func Apply(m *onnxio.Model, p *Plan) (*onnxio.Model, error) {
 	}
 	for _, f := range p.Freezes {
 		if err := e.freeze(f); err != nil {
+			return nil, err
+		}
+	}
+	for i, f := range p.Folds {
+		if err := e.store(f, folded[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -73,6 +82,9 @@ func touchedNodes(p *Plan) map[string]bool {
 		for _, u := range f.Uses {
 			out[u.Node] = true
 		}
+	}
+	for _, f := range p.Folds {
+		out["="+f.Value] = true
 	}
 	for _, m := range p.Masks {
 		out[m.Node] = true
@@ -133,7 +145,7 @@ func (e *editor) insideFunction(touched map[string]bool) bool {
 			return true
 		}
 		for _, v := range n.Outputs {
-			if v != nil && v.Holder != nil && touched["="+v.FullName()] {
+			if v != nil && touched["="+v.FullName()] {
 				return true
 			}
 		}

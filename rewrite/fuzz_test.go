@@ -74,7 +74,10 @@ func TestRandomGraphsEqualTheirMaskedTwins(t *testing.T) {
 			t.Logf("seeds %d to %d: %d findings, %d graphs had something to prune", first, first+done-1, findings, pairs.Load())
 		}
 	}
-	t.Logf("%d graphs, of which %d had something to prune", done, pairs.Load())
+	t.Logf("%d graphs, of which %d had something to prune, and %d of these were judged by silenced activations too", done, pairs.Load(), silencings.Load())
+	if 2*silencings.Load() < pairs.Load() {
+		t.Errorf("silenced activations judged %d of %d prunes only", silencings.Load(), pairs.Load())
+	}
 }
 
 // number reads a count out of the environment.
@@ -90,8 +93,8 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
-// pairs counts the graphs of which something was pruned.
-var pairs atomic.Int64
+// pairs counts the graphs of which something was pruned, silencings those that an original with silenced activations judged too.
+var pairs, silencings atomic.Int64
 
 // FuzzPrune lets the fuzzer choose the graphs.
 func FuzzPrune(f *testing.F) {
@@ -167,6 +170,19 @@ func randomPrune(seed uint64) (err error) {
 	}
 	if err := allNear(got, want); err != nil {
 		return err
+	}
+	quiet, err := silenced(m, a, removed)
+	if err != nil {
+		return err
+	}
+	if quiet != nil {
+		silencings.Add(1)
+		if want, err = run(quiet, x, 1); err != nil {
+			return fmt.Errorf("the original with silenced activations does not run: %w", err)
+		}
+		if err := allNear(got, want); err != nil {
+			return fmt.Errorf("against the original with silenced activations: %w", err)
+		}
 	}
 	alone, err := run(pruned, x, 1)
 	if err != nil {

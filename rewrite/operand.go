@@ -273,12 +273,16 @@ func (e *editor) dropUnused() {
 	for len(e.replaced) > 0 {
 		v := e.replaced[0]
 		e.replaced = e.replaced[1:]
-		if v.Scope != e.graph.Main || v.Input || readByAnyone(g, v.Name) {
+		constant := v.Tensor != nil && e.model.IRVersion < 4 // then a constant has to be an input too, and no run gives it
+		if v.Scope != e.graph.Main || v.Input && !constant || readByAnyone(g, v.Name) {
 			continue
 		}
 		if v.Producer == nil {
 			if v.Tensor != nil && slices.Contains(g.Initializers, v.Tensor) {
 				g.RemoveInitializer(v.Tensor)
+			}
+			if at := slices.IndexFunc(g.Inputs, func(in *onnxio.ValueInfo) bool { return in.Name == v.Name }); at >= 0 {
+				g.RemoveInput(g.Inputs[at])
 			}
 			continue
 		}

@@ -50,6 +50,9 @@ func drawModel(seed uint64, drawn func(name string, ok bool)) (*testmodels.Build
 	for range 2 + r.IntN(9) {
 		g.step()
 	}
+	if !slices.Contains(seeds, seed) {
+		g.extend(rand.New(rand.NewPCG(seed, 0xc0de)))
+	}
 	for k := range 1 + r.IntN(2) {
 		f := g.pick()
 		if k == 0 {
@@ -130,6 +133,24 @@ func (g *graphs) step() {
 	if g.r.IntN(2) == 0 {
 		family = others
 	}
+	g.block(family)
+}
+
+// extend adds blocks of the kinds that came later, by numbers of their own, to half of the models.
+func (g *graphs) extend(r *rand.Rand) {
+	if r.IntN(2) > 0 {
+		return
+	}
+	own := g.r
+	g.r = r
+	for range 1 + r.IntN(3) {
+		g.block(computed)
+	}
+	g.r = own
+}
+
+// block adds a block of a family.
+func (g *graphs) block(family []blockKind) {
 	b := family[g.r.IntN(len(family))]
 	if g.Opset() < b.since {
 		return

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"onnxprune/analysis/option"
 	"onnxprune/runtime/value"
 )
 
@@ -54,6 +55,21 @@ type Options struct {
 	// Exact rules out kernels that give accuracy away: for speed (Winograd's convolution), or for the bits of ONNX Runtime (its
 	// logistic function, whose small results are rounding noise).
 	Exact bool
+}
+
+// check refuses what can not be meant.
+func (o *Options) check() error {
+	switch {
+	case o.Engine != TapeMachine && o.Engine != Walk:
+		return option.Errorf("engine %d is not known; there are the tape machine and walk", int(o.Engine))
+	case o.Threads < 0:
+		return option.Errorf("threads %d: there can not be fewer than none", o.Threads)
+	case o.MemoryLimit < 0:
+		return option.Errorf("memory limit %d: there can not be less than no memory", o.MemoryLimit)
+	case o.TripLimit < 0:
+		return option.Errorf("trip limit %d: a loop can not go round less than never", o.TripLimit)
+	}
+	return nil
 }
 
 // DefaultTripLimit is how often a Loop may go round where Options say nothing.

@@ -48,10 +48,13 @@ func Compile(m *onnxio.Model, o Options) (s *Session, err error) {
 			s, err = nil, fmt.Errorf("compiling the model: %w", recovered(p))
 		}
 	}()
-	if o.MemoryLimit <= 0 {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.MemoryLimit == 0 {
 		o.MemoryLimit = machineMemory()
 	}
-	if o.TripLimit <= 0 {
+	if o.TripLimit == 0 {
 		o.TripLimit = DefaultTripLimit
 	}
 	s = &Session{model: m, options: o, outputs: m.Graph.Outputs, memory: &memory{limit: o.MemoryLimit}}

@@ -123,7 +123,7 @@ func flow(c *ops.Context, rule ops.Rule) {
 			c.Barrier("its operands are not what the operator takes (%v)", p)
 		}
 	}()
-	rule.Flow(c)
+	c.Run(rule)
 }
 
 // unknownRank returns an input that is no tensor of known rank, nil where there is none.

@@ -33,10 +33,20 @@ func foreign(n *graph.Node) string {
 	return n.Calls[0].Foreign
 }
 
-// weightInput says which operand of an operator is a weight, for weights that no rule looked at: inside bodies, and in functions that
-// stay as they are.
-var weightInput = map[string]int{"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "FusedConv": 1, "DeformConv": 1,
-	"Gemm": 1, "MatMul": 1, "MatMulInteger": 1, "QLinearMatMul": 3, "LSTM": 1, "GRU": 1, "RNN": 1}
+// weightInput says which operand of a node is a weight, for weights that no rule looked at: inside bodies, and in functions that stay as
+// they are. ok is false where none is a constant.
+func weightInput(n *graph.Node) (input int, ok bool) {
+	rule, known := ops.Lookup(n.Domain, n.Op, n.Version)
+	if !known {
+		return 0, false
+	}
+	for _, i := range rule.Weights {
+		if v := n.Input(max(i, 0)); v != nil && v.Tensor != nil {
+			return max(i, 0), true
+		}
+	}
+	return 0, false
+}
 
 // params lists the weights of all scopes.
 func (a *Analysis) params() {
@@ -61,8 +71,8 @@ func (a *Analysis) params() {
 		for _, p := range own[n] {
 			add(p)
 		}
-		i, ok := weightInput[n.Op]
-		if !ok || n.Domain != "" || n.Input(i) == nil || n.Input(i).Tensor == nil {
+		i, ok := weightInput(n)
+		if !ok {
 			continue
 		}
 		var why *atoms.Reason

@@ -34,6 +34,16 @@ type Options struct {
 
 var defaultRatios = []float64{0.1, 0.3, 0.5, 0.7}
 
+// check refuses ratios that are no shares of channels.
+func (o *Options) check() error {
+	for _, r := range o.Ratios {
+		if err := selection.CheckRatio(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Model is what was measured of one model. Shares are in 0..1.
 type Model struct {
 	Path  string `json:"path"`
@@ -82,6 +92,9 @@ type Cut struct {
 // a model that can not be read or analysed is an error of Measure, with what is known until then.
 func Measure(ctx context.Context, path string, opt Options) (Model, error) {
 	out := Model{Path: path}
+	if err := opt.check(); err != nil {
+		return out, err
+	}
 	m, err := onnxio.Open(path)
 	if err != nil {
 		return out, err

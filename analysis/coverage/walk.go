@@ -17,8 +17,11 @@ type Report struct {
 }
 
 // Walk measures every *.onnx below a folder, in the order of their paths, which are given relative to it. A model that fails is a row
-// with its error; only a folder that can not be read, or a context that ends, stops the walk.
+// with its error; only a wrong ratio, a folder that can not be read, or a context that ends, stops the walk.
 func Walk(ctx context.Context, dir string, opt Options) (*Report, error) {
+	if err := opt.check(); err != nil {
+		return nil, err
+	}
 	paths, err := files(dir)
 	if err != nil {
 		return nil, err

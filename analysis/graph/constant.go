@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"onnxprune/onnxio"
 )
@@ -38,4 +39,25 @@ func (v *Value) readConstant(n *Node) error {
 		return fmt.Errorf("it holds no value")
 	}
 	return nil
+}
+
+// drawn lists the operators whose outputs are not decided by their inputs; Dropout is among them, as it drops at random in training.
+var drawn = []string{"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"}
+
+// Static tells, by Value.ID, which values nodes compute from constants only: what they hold is the same in every run. Constants
+// themselves are not among them.
+func (g *Graph) Static() []bool {
+	out := make([]bool, len(g.Values))
+	for _, n := range g.Nodes {
+		static := len(n.Inputs) > 0 && len(n.Bodies) == 0 && !slices.Contains(drawn, n.Op)
+		for _, v := range n.Inputs {
+			static = static && (v == nil || v.Constant() || out[v.ID])
+		}
+		for _, v := range n.Outputs {
+			if v != nil {
+				out[v.ID] = static
+			}
+		}
+	}
+	return out
 }

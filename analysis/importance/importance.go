@@ -16,6 +16,7 @@ import (
 
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/graph"
+	"onnxprune/analysis/option"
 	"onnxprune/onnxio"
 )
 
@@ -34,7 +35,7 @@ const (
 // Criteria lists all criteria, the default first.
 var Criteria = []Criterion{L1Norm, L2Norm, GeometryMedian, BNScale, Random}
 
-// Parse returns the criterion of that name.
+// Parse returns the criterion of that name. An unknown one is an *option.Error.
 func Parse(name string) (Criterion, error) {
 	if c := Criterion(name); slices.Contains(Criteria, c) {
 		return c, nil
@@ -43,12 +44,15 @@ func Parse(name string) (Criterion, error) {
 	for i, c := range Criteria {
 		names[i] = string(c)
 	}
-	return "", fmt.Errorf("criterion %q is not known; there are %s", name, strings.Join(names, ", "))
+	return "", option.Errorf("criterion %q is not known; there are %s", name, strings.Join(names, ", "))
 }
 
 // Scores returns one score for every index of the weight's output axis. Random scores depend on seed and the weight's
 // name only.
 func Scores(c Criterion, p *channels.Param, seed uint64) ([]float64, error) {
+	if _, err := Parse(string(c)); err != nil {
+		return nil, err
+	}
 	if c == Random {
 		h := fnv.New64a()
 		h.Write([]byte(p.Name))

@@ -24,6 +24,9 @@ func Build(a *channels.Analysis, removed map[atoms.ID]bool) (*Plan, error) {
 	if len(removed) == 0 {
 		return b.plan, nil
 	}
+	if err := b.folds(); err != nil {
+		return nil, err
+	}
 	if err := b.tensors(); err != nil {
 		return nil, err
 	}
@@ -46,7 +49,8 @@ type builder struct {
 	kept    map[*atoms.Array][]int // cache; an entry nil means that all stay
 	after   *shape.Result
 
-	fromShape []bool // by Value.ID: computed from the shape of another value
+	fromShape []bool               // by Value.ID: computed from the shape of another value
+	idle      map[*graph.Node]bool // nodes whose results nothing reads once the folds are stored
 }
 
 // keep returns the indices of an axis that stay, nil when all do.
@@ -85,6 +89,9 @@ func (b *builder) tensors() error {
 			continue
 		}
 		v, use := arr.Owner.Value, arr.Owner.Use
+		if b.unread(v, use) {
+			continue
+		}
 		if len(keep) == 0 {
 			return fmt.Errorf("every slice of axis %d of %q would go", arr.Owner.Axis, v.FullName())
 		}
@@ -182,7 +189,7 @@ func (b *builder) dims(v *graph.Value) []shape.Dim {
 func (b *builder) mend() error {
 	for _, n := range b.a.Graph.Main.Nodes {
 		rule, ok := ops.Lookup(n.Domain, n.Op, n.Version)
-		if !ok || rule.Mend == nil || len(n.Bodies) > 0 || !b.touched(n) {
+		if !ok || rule.Mend == nil || len(n.Bodies) > 0 || b.idle[n] || !b.touched(n) {
 			continue
 		}
 		m := &ops.Mend{State: b.a.State, Node: n, Kept: b.keep, After: func(i int) *shape.Info { return b.after.Of(n.Input(i)) }}

@@ -15,7 +15,7 @@ import (
 // freeze finds the ends of such chains.
 func (b *builder) freeze() {
 	for _, v := range b.a.Graph.Values {
-		if v.Scope != b.a.Graph.Main {
+		if v.Scope != b.a.Graph.Main || b.idle[v.Producer] {
 			continue
 		}
 		ch := b.changes(v)
@@ -48,6 +48,9 @@ func (b *builder) freeze() {
 // that is known, or takes it as a shape operand.
 func (b *builder) passes(u graph.Use) bool {
 	n := u.Node
+	if b.idle[n] {
+		return true
+	}
 	if rule, ok := ops.Lookup(n.Domain, n.Op, n.Version); ok && rule.Mend != nil && mended(u) && integer(b.a.Shapes.Of(n.Inputs[u.Input])) {
 		return true
 	}

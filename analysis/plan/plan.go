@@ -32,6 +32,7 @@ type Plan struct {
 	Attributes []Attribute `json:"attributes,omitempty"` // attributes that change
 	Operands   []Operand   `json:"operands,omitempty"`   // small integer operands that change: shapes, bounds, sizes, indices
 	Freezes    []Freeze    `json:"freezes,omitempty"`    // numbers computed from a shape that must stay what they were
+	Folds      []Fold      `json:"folds,omitempty"`      // values computed from constants that must stay what they were
 	Values     []Value     `json:"values,omitempty"`     // declared shapes that change
 	Masks      []Mask      `json:"masks"`                // what the masked twin zeroes
 	Inexact    []string    `json:"inexact,omitempty"`    // why the result can not equal the masked original exactly
@@ -111,6 +112,16 @@ type Freeze struct {
 	Type     int32           `json:"type"` // TensorProto.DataType
 	Shape    []int64         `json:"shape"`
 	Elements map[int]float64 `json:"elements"` // the elements that the cut would change
+}
+
+// Fold is a value that nodes compute from constants in a way that a cut would change: the norm of a weight. It is worked out on the
+// model as it is before the cut, loses slices like any constant, and is stored under the value's name in place of the node that computed it.
+// Nodes and constants that nothing reads then go.
+type Fold struct {
+	Value string        `json:"value"`
+	Type  int32         `json:"type"`           // TensorProto.DataType
+	Shape []int64       `json:"shape"`          // before
+	Keep  map[int][]int `json:"keep,omitempty"` // by axis: the indices that stay, in order
 }
 
 // Value is a declared shape (value_info, or an input that an initializer backs) with axes that change.

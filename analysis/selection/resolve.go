@@ -47,8 +47,8 @@ func Resolve(a *channels.Analysis, names []string, ratios []float64) ([]Want, []
 		return nil, nil, refuse("%d names in --params, but %d ratios in --ratios: give one ratio for each name, or one for all", len(names), len(ratios))
 	}
 	for _, r := range ratios {
-		if !(r > 0 && r < 1) {
-			return nil, nil, refuse("ratio %v is not between 0 and 1 (exclusive): it is the share of channels to remove", r)
+		if err := CheckRatio(r); err != nil {
+			return nil, nil, err
 		}
 	}
 	var wants []Want
@@ -76,6 +76,14 @@ func Resolve(a *channels.Analysis, names []string, ratios []float64) ([]Want, []
 		wants, left = append(wants, ws...), append(left, l)
 	}
 	return merge(a, wants, left)
+}
+
+// CheckRatio refuses what is no share of channels, such as a NaN.
+func CheckRatio(r float64) error {
+	if !(r > 0 && r < 1) {
+		return refuse("ratio %v is not between 0 and 1 (exclusive): it is the share of channels to remove", r)
+	}
+	return nil
 }
 
 // find returns the weight of that name, or of the layer or output of that name; nil where there is none.

@@ -2,12 +2,12 @@ package selection
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/importance"
+	"onnxprune/analysis/option"
 	"onnxprune/analysis/plan"
 )
 
@@ -30,6 +30,29 @@ type Options struct {
 	Seed      uint64               // of criterion random
 }
 
+// votes lists all votes, the default first.
+var votes = []Vote{VoteNamed, VoteSum, VoteMean, VoteMax}
+
+// complete refuses what can not be meant, and fills the defaults in.
+func (o *Options) complete() error {
+	if o.Criterion == "" {
+		o.Criterion = importance.L1Norm
+	}
+	if o.Vote == "" {
+		o.Vote = VoteNamed
+	}
+	if _, err := importance.Parse(string(o.Criterion)); err != nil {
+		return err
+	}
+	if !slices.Contains(votes, o.Vote) {
+		return option.Errorf("vote %q is not known; there are named, sum, mean and max", o.Vote)
+	}
+	if o.Align < 0 {
+		return option.Errorf("align %d is negative: it is the number of which kept counts become multiples", o.Align)
+	}
+	return nil
+}
+
 // Choice is which channels go.
 type Choice struct {
 	Removed map[atoms.ID]bool // classes
@@ -38,8 +61,16 @@ type Choice struct {
 
 // Select picks the channels to remove: for each wanted weight, in graph order, those with the lowest scores; ties go to
 // the lower index. Weights whose channels went with an earlier cut need no cut of their own; if they ask for another ratio, the request
-// is refused.
+// is refused. Options that can not be meant are an *option.Error.
 func Select(a *channels.Analysis, wants []Want, opt Options) (*Choice, error) {
+	if err := opt.complete(); err != nil {
+		return nil, err
+	}
+	for _, w := range wants {
+		if err := CheckRatio(w.Ratio); err != nil {
+			return nil, err
+		}
+	}
 	s := &selector{a: a, opt: opt, choice: &Choice{Removed: map[atoms.ID]bool{}}, taken: map[atoms.ID]*Want{}}
 	s.index()
 	for i := range wants {
@@ -216,7 +247,7 @@ func (s *selector) remove(c atoms.ID) bool {
 
 // score rates units: the mean over the indices that a unit holds.
 func (s *selector) score(w *Want, units []*unit) error {
-	if s.opt.Vote == "" || s.opt.Vote == VoteNamed {
+	if s.opt.Vote == VoteNamed {
 		scores, err := s.scoresOf(w.Param)
 		if err != nil {
 			return err
@@ -254,8 +285,6 @@ func (s *selector) score(w *Want, units []*unit) error {
 			u.score = mean(votes, nil)
 		case VoteSum:
 			u.score = mean(votes, nil) * float64(len(votes))
-		default:
-			return fmt.Errorf("vote %q is not known; there are named, sum, mean and max", s.opt.Vote)
 		}
 	}
 	return nil
@@ -279,11 +308,7 @@ func (s *selector) scoresOf(p *channels.Param) ([]float64, error) {
 	if v, ok := s.scores[p]; ok {
 		return v, nil
 	}
-	c := s.opt.Criterion
-	if c == "" {
-		c = importance.L1Norm
-	}
-	v, err := importance.Scores(c, p, s.opt.Seed)
+	v, err := importance.Scores(s.opt.Criterion, p, s.opt.Seed)
 	if err != nil {
 		return nil, refuse("%v", err)
 	}

@@ -128,13 +128,11 @@ func options(c *cli.Context) (onnxprune.Options, error) {
 
 func compareOptions(c *cli.Context) (verify.Options, error) {
 	o := verify.Options{Runs: c.Int("verify-runs"), Seed: c.Uint64("seed"), Threads: c.Int("threads"), RTol: c.Float64("tolerance"), Inputs: map[string]string{}}
-	switch {
-	case !(o.RTol > 0):
-		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--tolerance %v is not a positive number", o.RTol)}
-	case o.Runs < 1:
-		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--verify-runs %d: at least 1 run is needed; --verify off runs nothing", o.Runs)}
-	case o.Threads < 0:
-		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--threads %d is negative", o.Threads)}
+	switch { // where nothing is given the program takes its defaults, so a zero that is given is none of its values
+	case o.RTol == 0:
+		return o, &onnxprune.UsageError{Msg: "--tolerance 0 is not a positive number"}
+	case o.Runs == 0:
+		return o, &onnxprune.UsageError{Msg: "--verify-runs 0: at least 1 run is needed; --verify off runs nothing"}
 	}
 	for _, s := range c.StringSlice("verify-input") {
 		name, file, ok := strings.Cut(s, "=")
@@ -155,20 +153,8 @@ func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
 	if o.Compare, err = compareOptions(c); err != nil {
 		return o, err
 	}
-	criterion, err := importance.Parse(c.String("criterion"))
-	if err != nil {
-		return o, &onnxprune.UsageError{Msg: err.Error()}
-	}
-	vote := selection.Vote(c.String("vote"))
-	switch vote {
-	case selection.VoteNamed, selection.VoteSum, selection.VoteMean, selection.VoteMax:
-	default:
-		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("vote %q is not known; there are named, sum, mean and max", vote)}
-	}
-	if c.Int("align") < 0 {
-		return o, &onnxprune.UsageError{Msg: fmt.Sprintf("--align %d is negative", c.Int("align"))}
-	}
-	o.Request = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: criterion, Vote: vote, Align: c.Int("align"), Seed: c.Uint64("seed")}
+	o.Request = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: importance.Criterion(c.String("criterion")),
+		Vote: selection.Vote(c.String("vote")), Align: c.Int("align"), Seed: c.Uint64("seed")}
 	o.Request.Ratios, err = ratios(c.StringSlice("ratios"))
 	return o, err
 }

@@ -127,8 +127,6 @@ func runOptions(c *cli.Context) (o onnxprune.RunOptions, err error) {
 		return fail("engine %q is not known; there are tape and walk", c.String("engine"))
 	}
 	switch {
-	case o.Format != onnxprune.FormatNPY && o.Format != onnxprune.FormatPB:
-		return fail("format %q is not known; there are npy and pb, and --raw", o.Format)
 	case c.Bool("raw") && c.IsSet("format"):
 		return fail("--raw and --format exclude each other")
 	case c.Bool("raw"):
@@ -137,8 +135,8 @@ func runOptions(c *cli.Context) (o onnxprune.RunOptions, err error) {
 	if o.Output == "" && (c.IsSet("output") || c.Bool("raw") || c.IsSet("format")) {
 		return fail("where outputs are written is missing: --output FOLDER")
 	}
-	if o.Runtime.Threads < 0 || c.Int("top") < 0 {
-		return fail("--threads and --top can not be negative")
+	if c.Int("top") < 0 {
+		return fail("--top can not be negative")
 	}
 	if o.Runtime.MemoryLimit, err = byteCount(c.String("memory-limit")); err != nil {
 		return o, err

@@ -10,6 +10,7 @@ import (
 	"image/color"
 	_ "image/jpeg" // decoders register themselves
 	_ "image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/image/draw"
 	_ "golang.org/x/image/webp"
 
+	"onnxprune/analysis/option"
 	"onnxprune/onnxio"
 	"onnxprune/runtime/value"
 )
@@ -43,6 +45,26 @@ type Picture struct {
 	Scale         float64   // pixels in 0..255 are multiplied by it first; 0: 1/255 for floats, 1 for integers
 	Mean, Std     []float64 // then (x-mean)/std, per channel in the order of the input; nil: 0 and 1
 	Layout        string    // "NCHW" or "NHWC"; "": what the input's shape looks like
+}
+
+// Check refuses what can not be meant, with an *option.Error.
+func (p Picture) Check() error {
+	finite := func(vs ...float64) bool {
+		return !slices.ContainsFunc(vs, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+	}
+	switch {
+	case p.Width < 0 || p.Height < 0 || p.Width > maxSide || p.Height > maxSide:
+		return option.Errorf("pictures of %dx%d pixels: from 1 to %d a side are made", p.Width, p.Height, maxSide)
+	case p.Fit != "" && p.Fit != Stretch && p.Fit != Letterbox:
+		return option.Errorf("fit %q is not known; there are %s and %s", p.Fit, Stretch, Letterbox)
+	case p.Layout != "" && p.Layout != "NCHW" && p.Layout != "NHWC":
+		return option.Errorf("layout %q is not known; there are NCHW and NHWC", p.Layout)
+	case !finite(p.Scale) || !finite(p.Mean...) || !finite(p.Std...):
+		return option.Errorf("scale %v, mean %v and deviation %v of pictures are not all numbers", p.Scale, p.Mean, p.Std)
+	case slices.Contains(p.Std, 0):
+		return option.Errorf("a deviation of zero in %v divides pictures by zero", p.Std)
+	}
+	return nil
 }
 
 // ParsePicture reads a preprocessing as users write it: comma-separated words and pairs, lists with colons:
@@ -161,6 +183,9 @@ func decode(path string) (image.Image, error) {
 // Tensor makes an input of a declared type out of a picture, and says in words what was done. shape settles what
 // the type leaves open; -1, or nil, leaves it to p and to the picture.
 func (p Picture) Tensor(img image.Image, want *onnxio.Type, shape []int) (*value.Tensor, string, error) {
+	if err := p.Check(); err != nil {
+		return nil, "", err
+	}
 	if want == nil || want.Kind != onnxio.KindTensor || !(want.Elem.IsFloat() || want.Elem == onnxio.Uint8) {
 		return nil, "", fmt.Errorf("pictures go into tensors of floats or of uint8, the model wants %v", want)
 	}

@@ -92,19 +92,14 @@ type Output struct {
 }
 
 // Compare runs both models on the same inputs, one after the other, and compares their outputs. A model that the runtime
-// can not run is a *CannotRunError; inputs that can not be read are an error too. A candidate that fails where the
+// can not run is a *CannotRunError; inputs that can not be read are an error too, and options that can not be meant an *option.Error. A candidate that fails where the
 // reference runs is a report that does not pass.
 func Compare(ctx context.Context, reference, candidate *onnxio.Model, opt Options) (*Report, error) {
 	start := time.Now()
-	if opt.Runs < 1 {
-		opt.Runs = 1
+	if err := opt.Check(); err != nil {
+		return nil, err
 	}
-	if opt.RTol <= 0 {
-		opt.RTol = DefaultRTol
-	}
-	if opt.ATol <= 0 {
-		opt.ATol = DefaultATol
-	}
+	opt.complete()
 	c := &comparison{opt: opt, steps: 2 + 2*opt.Runs,
 		reference: side{reference, "the masked original"}, candidate: side{candidate, "the pruned model"}}
 	c.report = &Report{Runs: opt.Runs, Seed: opt.Seed, RTol: opt.RTol, ATol: opt.ATol}

@@ -2,9 +2,11 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"onnxprune/analysis/channels/atoms"
+	"onnxprune/analysis/fold"
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/shape"
 	"onnxprune/onnxio"
@@ -17,7 +19,9 @@ type State struct {
 	Labels       [][]atoms.Axis // by Value.ID; nil: not labelled yet
 	Consumptions []Consumption
 	Parameters   []Parameter
-	static       []bool                     // by Value.ID: computed from constants only
+	Mixtures     []Mixture
+	Folds        *fold.Values               // works out what is computed from constants
+	static       []bool                     // by Value.ID: see graph.Static
 	shared       map[int][]atoms.Axis       // labels of constants that all uses share, by Value.ID
 	Reads        map[graph.Use][]atoms.Axis // labels as each use saw them
 }
@@ -30,7 +34,7 @@ func NewState(g *graph.Graph, s *shape.Result) *State {
 			room += int(min(d, 1<<16))
 		}
 	}
-	return &State{Set: atoms.NewSet(room), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: make([]bool, len(g.Values)),
+	return &State{Set: atoms.NewSet(room), Shapes: s, Labels: make([][]atoms.Axis, len(g.Values)), static: g.Static(), Folds: fold.New(g, s),
 		shared: map[int][]atoms.Axis{}, Reads: map[graph.Use][]atoms.Axis{}}
 }
 
@@ -60,6 +64,7 @@ func (s *State) IsStatic(v *graph.Value) bool { return v != nil && (v.Constant()
 type Context struct {
 	*State
 	Node *graph.Node
+	rule Rule
 	read map[string]bool
 	fail string // why the node is a barrier after all
 }
@@ -67,6 +72,12 @@ type Context struct {
 // NewContext starts a node.
 func NewContext(s *State, n *graph.Node) *Context {
 	return &Context{State: s, Node: n, read: map[string]bool{}}
+}
+
+// Run lets the node's rule say how channels flow.
+func (c *Context) Run(r Rule) {
+	c.rule = r
+	r.Flow(c)
 }
 
 // Rank returns the rank of the i-th input.
@@ -180,9 +191,9 @@ func (c *Context) Pin(a atoms.Axis, format string, args ...any) {
 	}
 }
 
-// PinInexact fixes an axis unless inexact groups are asked for.
+// PinInexact fixes an axis that a node's results depend on as a whole, unless inexact groups are asked for.
 func (c *Context) PinInexact(a atoms.Axis, format string, args ...any) {
-	if !a.Fixed() {
+	if !a.Fixed() && !c.mix(a) {
 		r := c.Reason(format, args...)
 		r.Inexact = true
 		c.Set.PinArray(a.Array, r)
@@ -253,16 +264,26 @@ func (c *Context) Take(a atoms.Axis, index []int) atoms.Axis {
 
 // Consume says that an axis of an input is summed over, against an axis of a weight operand (-1 for none).
 func (c *Context) Consume(input, axis, weight, weightAxis int) {
+	if c.computes() {
+		c.consumeConstant(input, axis)
+		if weight >= 0 {
+			c.consumeConstant(weight, weightAxis)
+		}
+		return
+	}
 	k := Consumption{c.Node, input, axis, weight, weightAxis}
 	c.Consumptions = append(c.Consumptions, k)
 	c.provable(k)
 }
 
-// Parameter registers an operand as a weight that can be named, with its axis of output channels.
+// Parameter registers an operand as a weight that can be named, with its axis of output channels. A product of two constants is no layer.
 func (c *Context) Parameter(input, out int) {
 	ax := c.In(input)
-	if out >= len(ax) {
+	if out >= len(ax) || c.computes() {
 		return
+	}
+	if !slices.Contains(c.rule.Weights, input) && !slices.Contains(c.rule.Weights, AnyInput) {
+		panic(fmt.Sprintf("the rule of %s declares no weight at input %d", c.Node.Op, input))
 	}
 	c.Parameters = append(c.Parameters, Parameter{c.Node, input, out, ax[out]})
 }
@@ -285,15 +306,6 @@ func (c *Context) Finish() *atoms.Reason {
 	for _, a := range c.Node.Attrs {
 		if !c.read[a.Name] && c.fail == "" {
 			c.fail = fmt.Sprintf("its attribute %s is not known", a.Name)
-		}
-	}
-	static := len(c.Node.Inputs) > 0
-	for _, v := range c.Node.Inputs {
-		static = static && (v == nil || c.IsStatic(v))
-	}
-	for _, v := range c.Node.Outputs {
-		if v != nil {
-			c.static[v.ID] = static
 		}
 	}
 	var why *atoms.Reason

@@ -13,13 +13,15 @@ import (
 // A depthwise convolution has one position, and so only whole groups.
 
 func init() {
-	conv := Rule{Title: "output axis of the weight; input unified with its input axis; groups whole or by position", Flow: flowConv, Mend: mendConv}
+	conv := Rule{Title: "output axis of the weight; input unified with its input axis; groups whole or by position", Flow: flowConv, Mend: mendConv, Weights: []int{1}}
 	register("", "Conv", conv)
 	register("", "ConvInteger", conv)
-	register("", "QLinearConv", conv)
 	register("com.microsoft", "FusedConv", conv)
 	register("", "DeformConv", conv)
-	register("", "ConvTranspose", Rule{Title: "output axis of the weight; input unified with its input axis", Flow: flowConvTranspose, Mend: mendConv})
+	quantised := conv
+	quantised.Weights = []int{3}
+	register("", "QLinearConv", quantised)
+	register("", "ConvTranspose", Rule{Title: "output axis of the weight; input unified with its input axis", Flow: flowConvTranspose, Mend: mendConv, Weights: []int{1}})
 }
 
 // operands says at which inputs an operator of the Conv family has what; -1 for none.

@@ -18,15 +18,16 @@ func init() {
 	microsoft := func(op string, r Rule) { register("com.microsoft", op, r) }
 	const inner = "inner axes unified, outer axes pass"
 	for _, op := range []string{"FusedMatMul", "TransposeMatMul", "FusedMatMulActivation"} {
-		microsoft(op, Rule{Title: inner, Flow: flowFusedMatMul})
+		microsoft(op, Rule{Title: inner, Flow: flowFusedMatMul, Weights: []int{1, 0}})
 	}
-	microsoft("GemmFastGelu", Rule{Title: inner, Flow: func(c *Context) { flowMatMul(c, 0, 1, map[int]int{2: 1}) }})
-	microsoft("MatMulInteger16", Rule{Title: inner, Flow: func(c *Context) { flowMatMul(c, 0, 1, nil) }})
-	microsoft("QLinearMatMul", Rule{Title: inner, Flow: func(c *Context) { flowMatMul(c, 0, 3, map[int]int{4: 1, 5: 1, 1: 0, 2: 0}) }})
-	microsoft("DynamicQuantizeMatMul", Rule{Title: inner + "; removed channels are zero before it", Flow: flowDynamicMatMul})
-	microsoft("QGemm", Rule{Title: inner, Flow: flowQGemm})
-	microsoft("MatMulNBits", Rule{Title: "outer axes of the activation pass; the packed weight is pinned", Flow: flowPackedMatMul})
-	microsoft("Attention", Rule{Title: "input axis of the weight unified; heads pinned", Flow: flowPackedAttention})
+	microsoft("GemmFastGelu", Rule{Title: inner, Weights: []int{1, 0}, Flow: func(c *Context) { flowMatMul(c, 0, 1, map[int]int{2: 1}) }})
+	microsoft("MatMulInteger16", Rule{Title: inner, Weights: []int{1, 0}, Flow: func(c *Context) { flowMatMul(c, 0, 1, nil) }})
+	microsoft("QLinearMatMul", Rule{Title: inner, Weights: []int{3, 0},
+		Flow: func(c *Context) { flowMatMul(c, 0, 3, map[int]int{4: 1, 5: 1, 1: 0, 2: 0}) }})
+	microsoft("DynamicQuantizeMatMul", Rule{Title: inner + "; removed channels are zero before it", Flow: flowDynamicMatMul, Weights: []int{1}})
+	microsoft("QGemm", Rule{Title: inner, Flow: flowQGemm, Weights: []int{3, 0}})
+	microsoft("MatMulNBits", Rule{Title: "outer axes of the activation pass; the packed weight is pinned", Flow: flowPackedMatMul, Weights: []int{1}})
+	microsoft("Attention", Rule{Title: "input axis of the weight unified; heads pinned", Flow: flowPackedAttention, Weights: []int{1}})
 }
 
 func flowFusedMatMul(c *Context) {

@@ -10,16 +10,18 @@ import (
 // ones pass to the result. A weight may stand on either side.
 
 func init() {
-	gemm := Rule{Title: "inner axes unified, outer axes pass", Flow: flowGemm}
+	gemm := Rule{Title: "inner axes unified, outer axes pass", Flow: flowGemm, Weights: []int{1, 0}}
 	register("", "Gemm", gemm)
 	register("com.microsoft", "FusedGemm", gemm)
 	for _, op := range []string{"MatMul", "MatMulInteger"} {
-		register("", op, Rule{Title: "inner axes unified, outer axes pass", Flow: func(c *Context) { flowMatMul(c, 0, 1, map[int]int{3: 1, 2: 0}) }})
+		register("", op, Rule{Title: "inner axes unified, outer axes pass", Weights: []int{1, 0},
+			Flow: func(c *Context) { flowMatMul(c, 0, 1, map[int]int{3: 1, 2: 0}) }})
 	}
-	register("", "QLinearMatMul", Rule{Title: "inner axes unified, outer axes pass", Flow: func(c *Context) { flowMatMul(c, 0, 3, map[int]int{4: 1, 5: 1, 1: 0, 2: 0}) }})
-	register("com.microsoft", "MatMulIntegerToFloat", Rule{Title: "inner axes unified, outer axes pass",
+	register("", "QLinearMatMul", Rule{Title: "inner axes unified, outer axes pass", Weights: []int{3, 0},
+		Flow: func(c *Context) { flowMatMul(c, 0, 3, map[int]int{4: 1, 5: 1, 1: 0, 2: 0}) }})
+	register("com.microsoft", "MatMulIntegerToFloat", Rule{Title: "inner axes unified, outer axes pass", Weights: []int{1, 0},
 		Flow: func(c *Context) { flowMatMul(c, 0, 1, map[int]int{2: 0, 3: 1, 4: 0, 5: 1, 6: 1}) }})
-	register("", "Einsum", Rule{Title: "by its equation", Flow: flowEinsum})
+	register("", "Einsum", Rule{Title: "by its equation", Flow: flowEinsum, Weights: []int{AnyInput}})
 }
 
 // Static reports whether the i-th input is known before the run: a weight, or computed from weights only.

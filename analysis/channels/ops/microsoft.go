@@ -34,7 +34,7 @@ func init() {
 				return
 			}
 			flowConv(c)
-		}, Mend: mendConv})
+		}, Mend: mendConv, Weights: []int{3}})
 	microsoft("QLinearConvTranspose", pinned("has no shape that is known before the run"))
 	microsoft("QLinearWhere", Rule{Title: "unify, broadcasting", Flow: func(c *Context) { c.Out(0, c.broadcast(0, 1, 4)) }})
 	microsoft("QLinearSoftmax", Rule{Title: "same; the axis is pinned", Flow: flowQLinearSoftmax})
@@ -56,7 +56,7 @@ func init() {
 	microsoft("GroupNorm", Rule{Title: "whole normalisation groups", Flow: flowGroupNormMicrosoft, Mend: mendGroupNormMicrosoft})
 	microsoft("SkipGroupNorm", Rule{Title: "whole normalisation groups", Flow: flowGroupNormMicrosoft, Mend: mendGroupNormMicrosoft})
 	microsoft("EmbedLayerNormalization", Rule{Title: "widths of the tables and vectors unified", Inexact: acrossChannels, Flow: flowEmbedNorm})
-	microsoft("DynamicQuantizeLSTM", Rule{Title: "pinned: the input is quantised by the range of all its elements", Flow: func(c *Context) {
+	microsoft("DynamicQuantizeLSTM", Rule{Title: "pinned: the input is quantised by the range of all its elements", Weights: []int{1}, Flow: func(c *Context) {
 		c.IgnoreAll()
 		for i := range c.Node.Inputs {
 			c.PinAll(i, "%s quantises it as a whole", c.Node.Title())

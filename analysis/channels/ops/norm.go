@@ -94,12 +94,33 @@ func flowBatchNorm(c *Context) {
 	for i := 1; i <= 4; i++ {
 		c.vector(x[1], i)
 	}
+	if c.training() { // statistics of what flows in, over all but the channels
+		for k, a := range x {
+			if k != 1 {
+				c.PinInexact(a, "%s normalises over it", c.Node.Title())
+			}
+		}
+	}
 	c.Out(0, x)
 	for i := 1; i < len(c.Node.Outputs); i++ { // running statistics of training mode
 		if c.Node.Output(i) != nil && c.OutInfo(i).Rank() == 1 {
 			c.Out(i, []atoms.Axis{x[1]})
 		}
 	}
+}
+
+// training reports whether a batch norm takes the statistics of what flows in. Before opset 14 a node that names further outputs does,
+// unless is_test, before opset 7, says otherwise.
+func (c *Context) training() bool {
+	if c.Node.Version >= 14 {
+		return c.Int("training_mode", 0) != 0
+	}
+	for i := 1; i < len(c.Node.Outputs); i++ {
+		if c.Node.Output(i) != nil {
+			return c.Int("is_test", 0) == 0
+		}
+	}
+	return false
 }
 
 func flowLayerNorm(c *Context) {

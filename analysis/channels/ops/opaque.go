@@ -33,7 +33,7 @@ func init() {
 	all(Rule{Title: "returns sizes", Flow: flowSize}, "Shape", "Size")
 	register("", "Constant", Rule{Title: "own channels", Flow: func(c *Context) { c.IgnoreAll() }})
 	for _, op := range []string{"LSTM", "GRU", "RNN"} {
-		register("", op, Rule{Title: "input axis of W unified; hidden sizes pinned", Flow: flowRecurrent})
+		register("", op, Rule{Title: "input axis of W unified; hidden sizes pinned", Flow: flowRecurrent, Weights: []int{1}})
 	}
 }
 

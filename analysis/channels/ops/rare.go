@@ -48,7 +48,7 @@ func init() {
 		c.Out(0, x)
 	}})
 	register("", "SimplifiedLayerNormalization", Rule{Title: "same; vectors unified", Inexact: acrossChannels, Flow: flowLayerNorm})
-	register("", "CausalConvWithState", Rule{Title: "same; weight, bias and past unified", Flow: flowCausalConv})
+	register("", "CausalConvWithState", Rule{Title: "same; weight, bias and past unified", Flow: flowCausalConv, Weights: []int{1}})
 	for _, op := range []string{"If", "Loop", "Scan", "SequenceMap"} {
 		register("", op, Rule{Title: "pinned: what enters, leaves or is captured by a body", Flow: func(c *Context) { c.Barrier("it has no body") }})
 	}

@@ -38,7 +38,7 @@ func init() {
 			}
 			at := c.Axis(c.Int("axis", def), len(x))
 			for k := at; k < len(x) && (k == at || through); k++ {
-				c.Pin(x[k], "%s runs over it", c.Node.Title())
+				c.PinAcross(x[k], "%s runs over it", c.Node.Title())
 			}
 			c.Out(0, x)
 		}})

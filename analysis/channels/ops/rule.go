@@ -21,9 +21,15 @@ type Rule struct {
 	Mend func(m *Mend)
 	// Title says in a few words how channels pass, for the operator table.
 	Title string
+	// Weights lists the inputs that may hold a weight which users can name (AnyInput: all of them). Flow registers them with
+	// Parameter; package cost must know the operator, so that the weight counts.
+	Weights []int
 	// Inexact names what is inexact about the rule; "" for none.
 	Inexact string
 }
+
+// AnyInput stands for every input in Rule.Weights.
+const AnyInput = -1
 
 // Spec is one entry of the rule table.
 type Spec struct {
