@@ -111,7 +111,7 @@ func (p *pruning) check(context.Context) error {
 	default:
 		return usage("verify %q is not known; there are masked, load and off", p.opt.Verify)
 	}
-	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0) {
+	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0 || len(p.opt.Protect) > 0 || p.opt.MaxRatio != 0 || p.opt.MinChannels != 0) {
 		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
 	}
 	if p.opt.DryRun {
@@ -223,7 +223,7 @@ func (p *pruning) analyse(context.Context) (err error) {
 
 func (p *pruning) choose(context.Context) error {
 	if p.opt.PlanIn == "" {
-		made, left, err := p.network.Select(p.opt.Request)
+		made, choice, left, err := p.network.choose(p.opt.Request)
 		if err != nil {
 			return err
 		}
@@ -231,6 +231,7 @@ func (p *pruning) choose(context.Context) error {
 			made.Source.SHA256 = p.hash()
 		}
 		p.plan, p.report.Left = made, leftOf(left)
+		p.bounds(choice.Bounded)
 	} else {
 		made, err := ReadPlan(p.opt.PlanIn)
 		if err != nil {
@@ -246,6 +247,7 @@ func (p *pruning) choose(context.Context) error {
 		p.report.Cuts = []plan.Cut{}
 	}
 	p.report.Weights = p.network.losses(p.plan)
+	p.spilled()
 	if odd := oddWidths(p.report.Weights, p.plan.Request.Align); odd != "" {
 		p.report.Warnings = append(p.report.Warnings, odd)
 	}
