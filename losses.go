@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"onnxprune/analysis/plan"
+	"onnxprune/analysis/selection"
 )
 
 // WeightLoss says how many output channels a weight lost, by a cut of its own or with those of others.
@@ -76,11 +77,7 @@ func oddWidths(list []WeightLoss, align int) string {
 	if len(odd) == 0 {
 		return ""
 	}
-	const most = 3
-	names := strings.Join(odd[:min(most, len(odd))], ", ")
-	if len(odd) > most {
-		names += ", …"
-	}
+	names := someOf(odd)
 	subject := "1 layer keeps a number of channels that is no multiple of 8"
 	if len(odd) > 1 {
 		subject = fmt.Sprintf("%d layers keep numbers of channels that are no multiples of 8", len(odd))
@@ -90,4 +87,56 @@ func oddWidths(list []WeightLoss, align int) string {
 		advice = fmt.Sprintf("--align %d could not bring more about, because of what is coupled", align)
 	}
 	return fmt.Sprintf("%s: %s. ONNX Runtime can be slower on them than before the prune; %s (docs/bench.md)", subject, names, advice)
+}
+
+// someOf names the first few of many.
+func someOf(names []string) string {
+	const most = 3
+	s := strings.Join(names[:min(most, len(names))], ", ")
+	if len(names) > most {
+		s += ", …"
+	}
+	return s
+}
+
+// bounds tells which weights lose less than was asked.
+func (p *pruning) bounds(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	by := "the ratio and one step of the coupling, which --max-ratio replaces"
+	if r := p.opt.MaxRatio; r > 0 {
+		by = fmt.Sprintf("--max-ratio %v", r)
+	}
+	if p.opt.MinChannels > 1 {
+		by += fmt.Sprintf(", or keep fewer than --min-channels %d", p.opt.MinChannels)
+	}
+	p.note("%s fewer channels than was asked, because that or what is coupled with it would lose more than %s: %s", weightsLose(len(names)), by, someOf(names))
+}
+
+// spilled warns of weights that lose more than anyone asked for.
+func (p *pruning) spilled() {
+	ratio := 0.0
+	for _, c := range p.plan.Cuts {
+		ratio = max(ratio, c.Ratio)
+	}
+	var names []string
+	for _, w := range p.report.Weights {
+		if lost := w.Before - w.After; lost > selection.RemovedCount(w.Before, ratio)+1 {
+			names = append(names, fmt.Sprintf("%s (%.0f %%)", w.Name, 100*w.Lost))
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	p.report.Warnings = append(p.report.Warnings, fmt.Sprintf("%s more than the ratio of %v, through what is coupled: %s. "+
+		"Exact names are cut as PaddleSlim does, whatever that takes; patterns take a step of the coupling more at most, or the ratio of --max-ratio",
+		weightsLose(len(names)), ratio, someOf(names)))
+}
+
+func weightsLose(n int) string {
+	if n == 1 {
+		return "1 weight loses"
+	}
+	return fmt.Sprintf("%d weights lose", n)
 }

@@ -92,28 +92,53 @@ type Request struct {
 	Vote      selection.Vote       // "": named
 	Align     int                  // kept counts become multiples of it; 0 or 1: any
 	Seed      uint64               // of the criterion random
+
+	MaxRatio    float64  // see selection.Options
+	MinChannels int      // fewest output channels that a weight keeps; 0 or 1: one
+	Protect     []string // names or patterns of weights that lose no output channel
+}
+
+func (r Request) options() selection.Options {
+	return selection.Options{Criterion: r.Criterion, Vote: r.Vote, Align: r.Align, Seed: r.Seed,
+		MaxRatio: r.MaxRatio, MinChannels: r.MinChannels, Protect: r.Protect}
 }
 
 // Select picks the channels that a request asks for, and works out all that their removal changes. What patterns matched but could not
 // take is counted in the second result; where they could take nothing the plan is empty.
 func (n *Network) Select(r Request) (*plan.Plan, []selection.Left, error) {
+	p, _, left, err := n.choose(r)
+	return p, left, err
+}
+
+func (n *Network) choose(r Request) (*plan.Plan, *selection.Choice, []selection.Left, error) {
+	if err := r.options().Check(); err != nil {
+		return nil, nil, nil, err
+	}
 	wants, left, err := selection.Resolve(n.Channels, r.Params, r.Ratios)
 	if err != nil {
-		return nil, nil, n.hint(err, r.Params)
+		return nil, nil, nil, n.hint(err, r.Params)
 	}
-	choice, err := selection.Select(n.Channels, wants, selection.Options{Criterion: r.Criterion, Vote: r.Vote, Align: r.Align, Seed: r.Seed})
+	choice, err := selection.Select(n.Channels, wants, r.options())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	for _, h := range choice.Held {
+		for i := range left {
+			if left[i].Pattern == h.Name {
+				left[i].Taken--
+				left[i].Reasons["protected, itself or by what it is coupled with"]++
+			}
+		}
 	}
 	p, err := plan.Build(n.Channels, choice.Removed)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	p.Cuts = choice.Cuts
 	p.Source = plan.Source{File: n.Model.Path, Bytes: n.Model.Size()}
 	p.Request = plan.Request{Params: r.Params, Ratios: r.Ratios, Criterion: string(r.Criterion), Vote: string(r.Vote), Align: r.Align,
-		Seed: r.Seed, Inexact: n.options.AllowInexact}
-	return p, left, nil
+		Seed: r.Seed, Inexact: n.options.AllowInexact, MaxRatio: r.MaxRatio, MinChannels: r.MinChannels, Protect: r.Protect}
+	return p, choice, left, nil
 }
 
 // hint tells how a weight that is refused for exactness alone can be pruned all the same.

@@ -114,7 +114,7 @@ func (p *pruning) check(context.Context) error {
 	if err := p.opt.Compare.Check(); err != nil {
 		return err
 	}
-	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0) {
+	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0 || len(p.opt.Protect) > 0 || p.opt.MaxRatio != 0 || p.opt.MinChannels != 0) {
 		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
 	}
 	if p.opt.DryRun {
@@ -226,7 +226,7 @@ func (p *pruning) analyse(context.Context) (err error) {
 
 func (p *pruning) choose(context.Context) error {
 	if p.opt.PlanIn == "" {
-		made, left, err := p.network.Select(p.opt.Request)
+		made, choice, left, err := p.network.choose(p.opt.Request)
 		if err != nil {
 			return err
 		}
@@ -234,6 +234,7 @@ func (p *pruning) choose(context.Context) error {
 			made.Source.SHA256 = p.hash()
 		}
 		p.plan, p.report.Left = made, leftOf(left)
+		p.bounds(choice.Bounded)
 	} else {
 		made, err := ReadPlan(p.opt.PlanIn)
 		if err != nil {
@@ -249,6 +250,7 @@ func (p *pruning) choose(context.Context) error {
 		p.report.Cuts = []plan.Cut{}
 	}
 	p.report.Weights = p.network.losses(p.plan)
+	p.spilled()
 	if odd := oddWidths(p.report.Weights, p.plan.Request.Align); odd != "" {
 		p.report.Warnings = append(p.report.Warnings, odd)
 	}

@@ -54,6 +54,10 @@ type Request struct {
 	Align     int       `json:"align,omitempty"`
 	Seed      uint64    `json:"seed,omitempty"`
 	Inexact   bool      `json:"allow_inexact,omitempty"`
+
+	MaxRatio    float64  `json:"max_ratio,omitempty"`
+	MinChannels int      `json:"min_channels,omitempty"`
+	Protect     []string `json:"protect,omitempty"`
 }
 
 // Cut is one cut as a user sees it: a weight, and what went with it.

@@ -68,7 +68,7 @@ func (s *selector) removeAligned(w *Want, units []unit, free []*unit, gone, targ
 		var done []*unit
 		var stuck *unit
 		for _, u := range s.aligned(w, units, free, gone, target) {
-			if !s.remove(u.class) {
+			if !s.remove(u.class, w.Pattern) {
 				stuck = u
 				break
 			}
@@ -88,6 +88,9 @@ func (s *selector) removeAligned(w *Want, units []unit, free []*unit, gone, targ
 func (s *selector) restore(c atoms.ID) {
 	for _, k := range s.in[c] {
 		s.left[k.array] += int(k.n)
+	}
+	for _, w := range s.widths[c] {
+		s.kept[w.param] += w.n
 	}
 	delete(s.choice.Removed, c)
 }

@@ -26,6 +26,8 @@ type Want struct {
 	Param *channels.Param
 	Ratio float64 // of its output channels, 0 < Ratio < 1
 	Name  string  // what the user wrote: a name or a pattern
+
+	Pattern bool // by a pattern alone: bounds hold
 }
 
 // Left counts the weights that a pattern matched and that can not be pruned, by reason.
@@ -63,7 +65,7 @@ func Resolve(a *channels.Analysis, names []string, ratios []float64) ([]Want, []
 			if exact.Reason != nil {
 				return nil, nil, refuse("%s can not be pruned: %s", exact.Name, exact.Reason.Text)
 			}
-			wants = append(wants, Want{exact, ratio, name})
+			wants = append(wants, Want{Param: exact, Ratio: ratio, Name: name})
 			continue
 		}
 		if !strings.ContainsAny(name, "*?[") {
@@ -158,7 +160,7 @@ func match(a *channels.Analysis, pattern string, ratio float64) ([]Want, Left, e
 			continue
 		}
 		l.Taken++
-		out = append(out, Want{p, ratio, pattern})
+		out = append(out, Want{Param: p, Ratio: ratio, Name: pattern, Pattern: true})
 	}
 	if l.Matched == 0 {
 		return nil, l, refuse("pattern %q matches no parameter; see what there is with: onnxprune params MODEL", pattern)
@@ -208,6 +210,7 @@ func merge(a *channels.Analysis, wants []Want, left []Left) ([]Want, []Left, err
 			if out[n-1].Ratio != w.Ratio {
 				return nil, nil, refuse("%s is asked for at ratio %v (by %q) and at %v (by %q)", w.Param.Name, out[n-1].Ratio, out[n-1].Name, w.Ratio, w.Name)
 			}
+			out[n-1].Pattern = out[n-1].Pattern && w.Pattern
 			continue
 		}
 		out = append(out, w)

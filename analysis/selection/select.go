@@ -7,7 +7,6 @@ import (
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/importance"
-	"onnxprune/analysis/option"
 	"onnxprune/analysis/plan"
 )
 
@@ -28,10 +27,13 @@ type Options struct {
 	Vote      Vote                 // "": named
 	Align     int                  // kept counts become multiples of it, per conv group; 0 or 1: any
 	Seed      uint64               // of criterion random
-}
 
-// votes lists all votes, the default first.
-var votes = []Vote{VoteNamed, VoteSum, VoteMean, VoteMax}
+	// MaxRatio bounds what cuts by patterns take of any axis of a tensor; 0: the ratio and one step of its coupling. Exact names
+	// have no bound.
+	MaxRatio    float64
+	MinChannels int      // fewest output channels that a weight keeps; weights that have fewer keep all
+	Protect     []string // names or patterns of weights whose output channels all stay, whatever they are coupled with
+}
 
 // complete refuses what can not be meant, and fills the defaults in.
 func (o *Options) complete() error {
@@ -41,27 +43,21 @@ func (o *Options) complete() error {
 	if o.Vote == "" {
 		o.Vote = VoteNamed
 	}
-	if _, err := importance.Parse(string(o.Criterion)); err != nil {
-		return err
-	}
-	if !slices.Contains(votes, o.Vote) {
-		return option.Errorf("vote %q is not known; there are named, sum, mean and max", o.Vote)
-	}
-	if o.Align < 0 {
-		return option.Errorf("align %d is negative: it is the number of which kept counts become multiples", o.Align)
-	}
-	return nil
+	return o.Check()
 }
 
 // Choice is which channels go.
 type Choice struct {
 	Removed map[atoms.ID]bool // classes
 	Cuts    []plan.Cut
+	Held    []Want   // by patterns: protected, and left out
+	Bounded []string // weights that lose fewer channels than was asked, because of a bound
 }
 
 // Select picks the channels to remove: for each wanted weight, in graph order, those with the lowest scores; ties go to
 // the lower index. Weights whose channels went with an earlier cut need no cut of their own; if they ask for another ratio, the request
-// is refused. Options that can not be meant are an *option.Error.
+// is refused. Bounds come before ratios: where a channel must stay, the next takes its place, or fewer go. Options that can not be meant are
+// an *option.Error.
 func Select(a *channels.Analysis, wants []Want, opt Options) (*Choice, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
@@ -73,7 +69,16 @@ func Select(a *channels.Analysis, wants []Want, opt Options) (*Choice, error) {
 	}
 	s := &selector{a: a, opt: opt, choice: &Choice{Removed: map[atoms.ID]bool{}}, taken: map[atoms.ID]*Want{}}
 	s.index()
+	if err := s.bound(wants); err != nil {
+		return nil, err
+	}
 	for i := range wants {
+		if held, err := s.held(&wants[i]); err != nil {
+			return nil, err
+		} else if held {
+			s.choice.Held = append(s.choice.Held, wants[i])
+			continue
+		}
 		if err := s.cut(&wants[i]); err != nil {
 			return nil, err
 		}
@@ -87,10 +92,12 @@ type selector struct {
 	opt    Options
 	choice *Choice
 	taken  map[atoms.ID]*Want // by class: the first want that ruled over it
+	size   []int              // by array: its indices
 	left   []int              // by array: indices that are still there
 	in     [][]count          // by class
 	scores map[*channels.Param][]float64
 	sharer map[atoms.ID][]*channels.Param
+	bounds
 }
 
 // count is how many indices of an array a class holds.
@@ -101,9 +108,9 @@ func (s *selector) index() {
 	set := s.a.State.Set
 	s.in = make([][]count, set.Len())
 	arrays := set.Arrays()
-	s.left = make([]int, len(arrays))
+	s.left, s.size = make([]int, len(arrays)), make([]int, len(arrays))
 	for k, arr := range arrays {
-		s.left[k] = len(arr.IDs)
+		s.left[k], s.size[k] = len(arr.IDs), len(arr.IDs)
 		for _, id := range arr.IDs {
 			c := set.Find(id)
 			if !s.a.Removable(c) {
@@ -140,7 +147,7 @@ func (s *selector) cut(w *Want) error {
 	}
 	var free []*unit
 	for i := range units {
-		if u := &units[i]; !u.gone && s.a.Removable(u.class) {
+		if u := &units[i]; !u.gone && s.a.Removable(u.class) && s.protected[u.class] == nil {
 			free = append(free, u)
 		}
 	}
@@ -151,8 +158,11 @@ func (s *selector) cut(w *Want) error {
 	}
 	slices.SortStableFunc(free, func(a, b *unit) int { return cmp.Compare(a.score, b.score) })
 	var removed []int
+	bounded := false
 	if s.opt.Align > 1 {
-		removed = s.removeAligned(w, units, free, gone, target)
+		fit := s.feasible(w, free, target-gone)
+		bounded = len(fit) < len(free)
+		removed = s.removeAligned(w, units, fit, gone, target)
 		gone += len(removed)
 		free = nil
 	}
@@ -160,11 +170,15 @@ func (s *selector) cut(w *Want) error {
 		if gone+len(u.indices) > target {
 			continue
 		}
-		if !s.remove(u.class) {
+		if !s.remove(u.class, w.Pattern) {
+			bounded = true
 			continue
 		}
 		gone += len(u.indices)
 		removed = append(removed, u.indices...)
+	}
+	if bounded && gone < target {
+		s.choice.Bounded = append(s.choice.Bounded, w.Param.Name)
 	}
 	slices.Sort(removed)
 	if len(removed) > 0 || !s.served(w, units) {
@@ -231,15 +245,16 @@ func across(indices []int, block int) bool {
 	return block > 0 && slices.ContainsFunc(indices, func(i int) bool { return i/block != indices[0]/block })
 }
 
-// remove takes a class out unless that would empty an axis.
-func (s *selector) remove(c atoms.ID) bool {
-	for _, k := range s.in[c] {
-		if s.left[k.array] <= int(k.n) {
-			return false
-		}
+// remove takes a class out unless something must stay.
+func (s *selector) remove(c atoms.ID, pattern bool) bool {
+	if !s.allowed(c, pattern) {
+		return false
 	}
 	for _, k := range s.in[c] {
 		s.left[k.array] -= int(k.n)
+	}
+	for _, w := range s.widths[c] {
+		s.kept[w.param] -= w.n
 	}
 	s.choice.Removed[c] = true
 	return true

@@ -57,6 +57,9 @@ func pruneFlags() []cli.Flag {
 		&cli.StringFlag{Name: "criterion", Aliases: []string{"prune_criterion"}, Usage: "how channels are scored: " + strings.Join(criteria, ", "), Value: criteria[0]},
 		&cli.StringFlag{Name: "vote", Usage: "whose scores count in a group: named, sum, mean, max", Value: string(selection.VoteNamed)},
 		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels"},
+		&cli.Float64Flag{Name: "max-ratio", Usage: "most that patterns take of any axis of a tensor, coupled ones too; else the ratio and one step of the coupling"},
+		&cli.IntFlag{Name: "min-channels", Usage: "keep at least `N` output channels of every weight"},
+		&cli.StringSliceFlag{Name: "protect", Usage: "`NAMES` or patterns of weights that lose no output channel; repeatable"},
 		&cli.StringFlag{Name: "plan", Usage: "carry out a plan `FILE`, on this or another checkpoint of the same network"},
 		&cli.StringFlag{Name: "plan-out", Usage: "write the plan to a `FILE`"},
 		&cli.BoolFlag{Name: "force", Usage: "replace an existing output even where it is a model that onnxprune did not write"},
@@ -154,7 +157,8 @@ func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
 		return o, err
 	}
 	o.Request = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: importance.Criterion(c.String("criterion")),
-		Vote: selection.Vote(c.String("vote")), Align: c.Int("align"), Seed: c.Uint64("seed")}
+		Vote: selection.Vote(c.String("vote")), Align: c.Int("align"), Seed: c.Uint64("seed"),
+		MaxRatio: c.Float64("max-ratio"), MinChannels: c.Int("min-channels"), Protect: words(c.StringSlice("protect"))}
 	o.Request.Ratios, err = ratios(c.StringSlice("ratios"))
 	return o, err
 }

@@ -43,6 +43,7 @@ type api struct {
 	setSessionGraphOptimizationLevel func(options handle, level int32) handle
 	setIntraOpNumThreads             func(options handle, threads int32) handle
 	setDeterministicCompute          func(options handle, on bool) handle
+	addSessionConfigEntry            func(options handle, key, value string) handle
 	releaseSessionOptions            func(options handle)
 
 	createSession            func(env handle, path string, options handle, out *handle) handle
@@ -134,6 +135,7 @@ func (a *api) members() []member {
 		{100, "ReleaseSessionOptions", &a.releaseSessionOptions},
 		{104, "CastTypeInfoToSequenceTypeInfo", &a.castTypeInfoToSequenceTypeInfo},
 		{107, "GetSequenceElementType", &a.getSequenceElementType},
+		{130, "AddSessionConfigEntry", &a.addSessionConfigEntry},
 		{192, "HasValue", &a.hasValue},
 		{250, "CastTypeInfoToOptionalTypeInfo", &a.castTypeInfoToOptionalTypeInfo},
 		{251, "GetOptionalContainedTypeInfo", &a.getOptionalContainedTypeInfo},

@@ -28,6 +28,7 @@ type Options struct {
 	Threads           int // threads inside one operator; 0: as many as there are cores
 	OptimizationLevel OptimizationLevel
 	Deterministic     bool // kernels that give the same bits in every run, where ONNX Runtime has a choice
+	StopSpinning      bool // threads wait without using a processor as soon as a run ends: session.force_spinning_stop
 }
 
 // A Session is a loaded model. Its methods may be called from many goroutines at the same time.
@@ -92,7 +93,12 @@ func (l *Library) sessionOptions(opts Options) (handle, error) {
 	if err := l.api.check("creating session options", l.api.createSessionOptions(&options)); err != nil {
 		return 0, err
 	}
+	stop := "0" // the default
+	if opts.StopSpinning {
+		stop = "1"
+	}
 	err := errors.Join(
+		l.api.check("telling threads when to spin", l.api.addSessionConfigEntry(options, "session.force_spinning_stop", stop)),
 		l.api.check("setting the optimization level", l.api.setSessionGraphOptimizationLevel(options, level)),
 		l.api.check("setting the number of threads", l.api.setIntraOpNumThreads(options, int32(opts.Threads))),
 		l.api.check("asking for deterministic computation", l.api.setDeterministicCompute(options, opts.Deterministic)),

@@ -2,7 +2,8 @@
 //
 //	go run ./runtime/onnxruntime/cmd/ortrun model.onnx [--dims N=1,H=640,images.3=640] [--seed 1]
 //
-// It is a tool for developers. The model may be gzipped. A dynamic dimension is 1 unless --dims sets it, by its symbol or
+// It is a tool for developers. With --serve it runs models for another program instead, which talks to it through standard input and
+// output: onnxprune reaches ONNX Runtime that way (package runtime/engine). The model may be gzipped. A dynamic dimension is 1 unless --dims sets it, by its symbol or
 // by input and axis.
 package main
 
@@ -16,13 +17,18 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"onnxprune/runtime/onnxruntime"
+	"onnxprune/runtime/onnxruntime/serve"
 )
 
 func main() {
+	if slices.Equal(os.Args[1:], []string{"--serve"}) {
+		os.Exit(serve.Main())
+	}
 	err := run(os.Args[1:], os.Stdout)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "ortrun:", err)
