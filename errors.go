@@ -8,6 +8,8 @@ import (
 
 	"onnxprune/analysis/selection"
 	"onnxprune/onnxio"
+	"onnxprune/runtime/dataset"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/verify"
 )
 
@@ -65,19 +67,22 @@ func ExitCode(err error) int {
 		model   *ModelError
 		request *RequestError
 		proof   *VerifyError
+		data    *dataset.Error
+		feeding *preprocess.Error
+		picture *preprocess.ModelError
 	)
 	switch {
 	case err == nil:
 		return ExitDone
 	case errors.Is(err, context.Canceled):
 		return ExitInterrupted
-	case errors.As(err, &use):
+	case errors.As(err, &use), errors.As(err, &feeding):
 		return ExitUsage
 	case errors.As(err, &proof): // before what kept it from running
 		return ExitUnproven
 	case errors.As(err, &request):
 		return ExitRefused
-	case errors.As(err, &format), errors.As(err, &model):
+	case errors.As(err, &format), errors.As(err, &model), errors.As(err, &data), errors.As(err, &picture):
 		return ExitUnreadable
 	}
 	return ExitInternal

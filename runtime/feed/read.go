@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/value"
 )
 
@@ -19,7 +20,7 @@ import (
 // leaves open (-1: still open); a picture is scaled to it. The text says what was done.
 //
 // Numbers of another type than the input's are converted where no value is lost but by rounding of floats.
-func Read(path string, in *onnxio.ValueInfo, shape []int, p Picture) (value.Value, string, error) {
+func Read(path string, in *onnxio.ValueInfo, shape []int, p preprocess.Recipe) (value.Value, string, error) {
 	base := filepath.Base(path)
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".npy", ".npz":
