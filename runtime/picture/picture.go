@@ -110,8 +110,14 @@ func Decode(b []byte) (*Picture, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	if y, ok := img.(*image.YCbCr); ok && h.Format == "jpeg" {
-		return fromJPEG(y), nil
+	switch m := img.(type) {
+	case *image.YCbCr:
+		if h.Format == "webp" {
+			return fromWebP(m), nil
+		}
+		return fromJPEG(m), nil
+	case *image.NYCbCrA:
+		return fromWebP(&m.YCbCr), nil
 	}
 	return From(img), nil
 }

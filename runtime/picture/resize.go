@@ -47,6 +47,9 @@ func (p *Picture) Resize(width, height int, f Filter) *Picture {
 	case Nearest:
 		return p.nearest(width, height)
 	case Area:
+		if p.Width == 2*width && p.Height == 2*height {
+			return p.half()
+		}
 		if width <= p.Width && height <= p.Height {
 			return p.area(width, height)
 		}
@@ -59,7 +62,7 @@ func (p *Picture) Resize(width, height int, f Filter) *Picture {
 		return p.antialias(width, height, catmullRom, 2)
 	}
 	if p.Width == 2*width && p.Height == 2*height { // as cv2.resize does: linear at exactly half is the mean of four
-		return p.area(width, height)
+		return p.half()
 	}
 	return p.sampled(axis(p.Width, width, linearTaps), axis(p.Height, height, linearTaps), width, height, linearRow)
 }
@@ -201,6 +204,22 @@ func (p *Picture) nearest(width, height int) *Picture {
 		row := p.Pix[3*p.Width*min(int(math.Floor(float64(y)*sy)), p.Height-1):]
 		for x := range width {
 			copy(out.Pix[3*(y*width+x):][:3], row[3*min(int(math.Floor(float64(x)*sx)), p.Width-1):])
+		}
+	}
+	return out
+}
+
+// half averages two by two pixels; halves are rounded up, by OpenCV as well.
+func (p *Picture) half() *Picture {
+	out := New(p.Width/2, p.Height/2)
+	at := 0
+	for y := range out.Height {
+		top, bottom := p.Pix[3*p.Width*2*y:], p.Pix[3*p.Width*(2*y+1):]
+		for x := range out.Width {
+			for k := 6 * x; k < 6*x+3; k++ {
+				out.Pix[at] = uint8((int(top[k]) + int(top[k+3]) + int(bottom[k]) + int(bottom[k+3]) + 2) >> 2)
+				at++
+			}
 		}
 	}
 	return out
