@@ -215,6 +215,16 @@ func (f *finder) path(name string) string {
 	return filepath.Join(f.folders[0], filepath.FromSlash(name))
 }
 
+// has reports whether a picture is in one of the folders.
+func (f *finder) has(name string) bool {
+	for _, folder := range f.folders {
+		if st, err := os.Stat(filepath.Join(folder, filepath.FromSlash(name))); err == nil && !st.IsDir() {
+			return true
+		}
+	}
+	return false
+}
+
 // check refuses a data set none of whose pictures is there. Single ones that are missing are named when they are loaded.
 func (f *finder) check(file string) error {
 	if f.found > 0 || f.missed == 0 {

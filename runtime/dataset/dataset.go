@@ -112,8 +112,14 @@ func Open(path string, opt Options) (*Set, error) {
 	switch format {
 	case COCO:
 		err = s.readCOCO(path, opt)
+	case VOC:
+		err = s.readVOC(path, opt)
+	case YOLO:
+		err = s.readYOLO(path, opt)
 	case Classes:
 		err = s.readClasses(path, opt)
+	case Tensors:
+		err = s.readTensors(path, opt)
 	case Pictures:
 		err = s.readPictures(path, opt)
 	default:

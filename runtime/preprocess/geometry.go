@@ -69,7 +69,7 @@ func (r Recipe) open(width, height, canvasW, canvasH int) layout {
 	if r.Fit == KeepRatio && (r.Shorter > 0 || r.Longer > 0) { // PaddleDetection's Resize, torchvision's and DETR's transforms
 		short, long := float64(min(width, height)), float64(max(width, height))
 		ratio := float64(r.Shorter) / short
-		if r.Longer > 0 && (ratio == 0 || ratio*long > float64(r.Longer)) {
+		if r.Longer > 0 && (ratio == 0 || math.RoundToEven(ratio*long) > float64(r.Longer)) {
 			ratio = float64(r.Longer) / long
 		}
 		l.w, l.h = max(1, round(float64(width)*ratio)), max(1, round(float64(height)*ratio))
