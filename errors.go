@@ -9,6 +9,8 @@ import (
 	"onnxprune/analysis/option"
 	"onnxprune/analysis/selection"
 	"onnxprune/onnxio"
+	"onnxprune/runtime/dataset"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/verify"
 )
 
@@ -64,6 +66,8 @@ func ExitCode(err error) int {
 		model   *ModelError
 		request *RequestError
 		proof   *VerifyError
+		data    *dataset.Error
+		picture *preprocess.ModelError
 	)
 	switch {
 	case err == nil:
@@ -76,7 +80,7 @@ func ExitCode(err error) int {
 		return ExitUnproven
 	case errors.As(err, &request):
 		return ExitRefused
-	case errors.As(err, &format), errors.As(err, &model):
+	case errors.As(err, &format), errors.As(err, &model), errors.As(err, &data), errors.As(err, &picture):
 		return ExitUnreadable
 	}
 	return ExitInternal

@@ -11,7 +11,7 @@ import (
 	"onnxprune"
 	"onnxprune/analysis/selection"
 	"onnxprune/runtime"
-	"onnxprune/runtime/feed"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/verify"
 	"onnxprune/testmodels"
 )
@@ -43,7 +43,7 @@ func TestOptionsThatCanNotBeMeantAreRefused(t *testing.T) {
 			return err
 		}
 	}
-	picture := func(p feed.Picture) func() error {
+	picture := func(p preprocess.Recipe) func() error {
 		return compare(func(o *verify.Options) { o.Picture = p })
 	}
 	nan := math.NaN()
@@ -66,11 +66,11 @@ func TestOptionsThatCanNotBeMeantAreRefused(t *testing.T) {
 		{"an absolute tolerance", "tolerance NaN", onnxprune.ExitUsage, compare(func(o *verify.Options) { o.ATol = nan })},
 		{"runs", "-1 runs", onnxprune.ExitUsage, compare(func(o *verify.Options) { o.Runs = -1 })},
 		{"threads of the comparison", "threads -2", onnxprune.ExitUsage, compare(func(o *verify.Options) { o.Threads = -2 })},
-		{"a fit", `fit "squeeze"`, onnxprune.ExitUsage, picture(feed.Picture{Fit: "squeeze"})},
-		{"a layout", `layout "CHWN"`, onnxprune.ExitUsage, picture(feed.Picture{Layout: "CHWN"})},
-		{"a size", "-1x0 pixels", onnxprune.ExitUsage, picture(feed.Picture{Width: -1})},
-		{"a deviation", "deviation of zero", onnxprune.ExitUsage, picture(feed.Picture{Std: []float64{1, 0, 1}})},
-		{"a mean", "not all numbers", onnxprune.ExitUsage, picture(feed.Picture{Mean: []float64{nan}})},
+		{"a fit", `fit "squeeze"`, onnxprune.ExitUsage, picture(preprocess.Recipe{Fit: "squeeze"})},
+		{"a layout", `layout "CHWN"`, onnxprune.ExitUsage, picture(preprocess.Recipe{Layout: "CHWN"})},
+		{"a size", "-1x0 pixels", onnxprune.ExitUsage, picture(preprocess.Recipe{Width: -1})},
+		{"a deviation", "deviation of zero", onnxprune.ExitUsage, picture(preprocess.Recipe{Std: []float64{1, 0, 1}})},
+		{"a mean", "not all numbers", onnxprune.ExitUsage, picture(preprocess.Recipe{Mean: []float64{nan}})},
 		{"threads of a run", "threads -2", onnxprune.ExitUsage, run(func(o *onnxprune.RunOptions) { o.Runtime.Threads = -2 })},
 		{"an engine", "engine 7", onnxprune.ExitUsage, run(func(o *onnxprune.RunOptions) { o.Runtime.Engine = runtime.Engine(7) })},
 		{"a limit of memory", "memory limit -1", onnxprune.ExitUsage, run(func(o *onnxprune.RunOptions) { o.Runtime.MemoryLimit = -1 })},

@@ -17,6 +17,7 @@ import (
 	"onnxprune/runtime"
 	"onnxprune/runtime/feed"
 	"onnxprune/runtime/onnxruntime"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/value"
 )
 
@@ -151,7 +152,7 @@ func cocoPictures(t *testing.T) []string {
 func pictureInputs(t *testing.T, m *onnxio.Model, name, picture string) map[string]value.Value {
 	ins, err := feed.Make(m, feed.Options{
 		Files:   map[string]string{"images": picture},
-		Picture: feed.Picture{Fit: feed.Letterbox, Fill: 114},
+		Picture: preprocess.Recipe{Fit: preprocess.Letterbox, Fill: 114},
 	})
 	if err != nil {
 		t.Fatal(err)

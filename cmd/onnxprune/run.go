@@ -15,6 +15,7 @@ import (
 	"onnxprune"
 	"onnxprune/runtime"
 	"onnxprune/runtime/feed"
+	"onnxprune/runtime/preprocess"
 )
 
 func runFlags() []cli.Flag {
@@ -169,7 +170,7 @@ func byteCount(s string) (int64, error) {
 }
 
 // preprocessing brings the flags of preprocessing into the words of package feed.
-func preprocessing(c *cli.Context) (feed.Picture, error) {
+func preprocessing(c *cli.Context) (preprocess.Recipe, error) {
 	var words []string
 	for _, name := range []string{"size", "fill", "scale", "mean", "std"} {
 		if !c.IsSet(name) {
@@ -180,7 +181,7 @@ func preprocessing(c *cli.Context) (feed.Picture, error) {
 			text = strings.ReplaceAll(text, ",", ":")
 		}
 		if text == "" || strings.ContainsAny(text, ",=") {
-			return feed.Picture{}, &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not understood", name, c.String(name))}
+			return preprocess.Recipe{}, &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not understood", name, c.String(name))}
 		}
 		words = append(words, name+"="+text)
 	}
@@ -191,13 +192,13 @@ func preprocessing(c *cli.Context) (feed.Picture, error) {
 		case word == choice.one || word == choice.other:
 			words = append(words, word)
 		default:
-			return feed.Picture{}, &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not known; there are %s and %s", choice.flag, word, choice.one, choice.other)}
+			return preprocess.Recipe{}, &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not known; there are %s and %s", choice.flag, word, choice.one, choice.other)}
 		}
 	}
 	if c.Bool("letterbox") {
 		words = append(words, "letterbox")
 	}
-	p, err := feed.ParsePicture(strings.Join(words, ","))
+	p, err := preprocess.Parse(strings.Join(words, ","))
 	if err != nil {
 		return p, &onnxprune.UsageError{Msg: err.Error()}
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/value"
 )
 
@@ -24,7 +25,7 @@ type Options struct {
 	Seed    uint64             // of the inputs that are made by chance
 	Files   map[string]string  // by input name: .npy, .npz, .pb, .png, .jpg, .bmp, .webp
 	Shapes  map[string][]int64 // by input name: extents that the model leaves open; -1 leaves one open still
-	Picture Picture            // what is done to picture files
+	Picture preprocess.Recipe  // what is done to picture files
 }
 
 // Input is one input, ready to be fed.
@@ -37,7 +38,7 @@ type Input struct {
 // Make returns all inputs that a run of the model needs, in the model's order. Inputs with an initializer keep
 // it, unless a file is given for them. Errors name the input.
 func Make(m *onnxio.Model, opt Options) ([]Input, error) {
-	ins := needed(m, opt.Files)
+	ins := preprocess.Needed(m, func(name string) bool { return opt.Files[name] != "" })
 	if err := known("file", ins, slices.Sorted(maps.Keys(opt.Files))); err != nil {
 		return nil, err
 	}
@@ -75,24 +76,6 @@ func Values(ins []Input) map[string]value.Value {
 	out := make(map[string]value.Value, len(ins))
 	for _, in := range ins {
 		out[in.Name] = in.Value
-	}
-	return out
-}
-
-// needed returns the graph inputs without an initializer, and those that a file is given for.
-func needed(m *onnxio.Model, files map[string]string) []*onnxio.ValueInfo {
-	held := map[string]bool{}
-	for _, t := range m.Graph.Initializers {
-		held[t.Name] = true
-	}
-	for _, t := range m.Graph.Sparse {
-		held[t.Name()] = true
-	}
-	var out []*onnxio.ValueInfo
-	for _, in := range m.Graph.Inputs {
-		if _, given := files[in.Name]; given || !held[in.Name] {
-			out = append(out, in)
-		}
 	}
 	return out
 }

@@ -17,6 +17,7 @@ import (
 
 	"onnxprune/onnxio"
 	"onnxprune/runtime/feed"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/value"
 	"onnxprune/testmodels"
 )
@@ -152,7 +153,7 @@ func TestAnArchiveIsReadByTheInputsName(t *testing.T) {
 	}
 	z.Close()
 	path := write(t, "a.npz", b.Bytes())
-	got, _, err := feed.Read(path, input(onnxio.Uint8, 1), nil, feed.Picture{})
+	got, _, err := feed.Read(path, input(onnxio.Uint8, 1), nil, preprocess.Recipe{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestValuesAreConvertedOnlyWhereNothingIsLost(t *testing.T) {
 		{"256 to float32", big, input(onnxio.Float, 1), value.From([]float32{256}, 1), "f.npy, converted from int64 to float32"},
 		{"another shape", big, input(onnxio.Int64, 2), nil, ""},
 	} {
-		got, note, err := feed.Read(write(t, "f.npy", c.file), c.in, nil, feed.Picture{})
+		got, note, err := feed.Read(write(t, "f.npy", c.file), c.in, nil, preprocess.Recipe{})
 		if c.want == nil {
 			if err == nil {
 				t.Errorf("%s: not refused: %v", c.title, got)
@@ -207,7 +208,7 @@ func TestTensorProtosAreReadAndWritten(t *testing.T) {
 	if err := feed.Write(path, "x", want); err != nil {
 		t.Fatal(err)
 	}
-	v, from, err := feed.Read(path, input(onnxio.Float, 2), nil, feed.Picture{})
+	v, from, err := feed.Read(path, input(onnxio.Float, 2), nil, preprocess.Recipe{})
 	if err != nil || from != "x.pb" {
 		t.Fatal(from, err)
 	}
@@ -247,7 +248,7 @@ func TestPicturesAreFedAsStated(t *testing.T) {
 			"p.png: 2x1 pixels letterboxed to 2x2 over grey 51, RGB, 0..1 (divided by 255), NCHW"},
 		{"nhwc", input(onnxio.Float, 1, 1, 2, 3), []float64{1, 0, .2, 0, .4, 0}, "p.png: 2x1 pixels, RGB, 0..1 (divided by 255), NHWC"},
 	} {
-		p, err := feed.ParsePicture(c.how)
+		p, err := preprocess.Parse(c.how)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +263,7 @@ func TestPicturesAreFedAsStated(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"nonsense", "size=0", "scale=0", "scale=1/0", "std=0", "fill=300", "mean=a"} {
-		if _, err := feed.ParsePicture(bad); err == nil {
+		if _, err := preprocess.Parse(bad); err == nil {
 			t.Errorf("%q was not refused", bad)
 		}
 	}

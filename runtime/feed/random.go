@@ -48,15 +48,15 @@ var recipes = []recipe{
 	{"random, like a picture in 0..255", func(s *settled, i int) bool {
 		_, ok := s.picture(i)
 		return ok && s.elem(i) == onnxio.Uint8
-	}, picture(255, 0)},
+	}, painted(255, 0)},
 	{"random, like a picture in -128..127", func(s *settled, i int) bool {
 		_, ok := s.picture(i)
 		return ok && s.elem(i) == onnxio.Int8
-	}, picture(255, -128)},
+	}, painted(255, -128)},
 	{"random, like a picture in 0..1", func(s *settled, i int) bool {
 		_, ok := s.picture(i)
 		return ok
-	}, picture(1, 0)},
+	}, painted(1, 0)},
 	{"positions", func(s *settled, i int) bool { return s.called(i, "position") && !s.elem(i).IsFloat() }, func(s *settled, i int, _ *rand.Rand) func(int) float64 {
 		last := max(1, s.last(i))
 		return func(k int) float64 { return float64(k % last) }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"onnxprune/onnxio"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/value"
 )
 
@@ -19,7 +20,7 @@ import (
 // leaves open (-1: still open); a picture is scaled to it. The text says what was done.
 //
 // Numbers of another type than the input's are converted where no value is lost but by rounding of floats.
-func Read(path string, in *onnxio.ValueInfo, shape []int, p Picture) (value.Value, string, error) {
+func Read(path string, in *onnxio.ValueInfo, shape []int, p preprocess.Recipe) (value.Value, string, error) {
 	base := filepath.Base(path)
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".npy", ".npz":
@@ -33,7 +34,7 @@ func Read(path string, in *onnxio.ValueInfo, shape []int, p Picture) (value.Valu
 		if err != nil {
 			return nil, "", err
 		}
-		v, note, err := adapt(t, in.Type, base)
+		v, note, err := Adapt(t, in.Type, base)
 		return v, base + note, err
 	case ".pb":
 		v, err := ReadPB(path, in.Type)
@@ -44,7 +45,7 @@ func Read(path string, in *onnxio.ValueInfo, shape []int, p Picture) (value.Valu
 		if !ok {
 			return v, base, nil
 		}
-		v, note, err := adapt(t, in.Type, base)
+		v, note, err := Adapt(t, in.Type, base)
 		return v, base + note, err
 	case ".png", ".jpg", ".jpeg", ".bmp", ".webp":
 		return readPicture(path, in, shape, p)
@@ -71,8 +72,8 @@ func Write(path, name string, t *value.Tensor) error {
 	return os.WriteFile(path, b, 0o666)
 }
 
-// adapt gives a tensor the declared element type, and refuses a shape that does not fit. note says what was converted.
-func adapt(t *value.Tensor, want *onnxio.Type, base string) (out *value.Tensor, note string, err error) {
+// Adapt gives a tensor the declared element type, and refuses a shape that does not fit. note says what was converted.
+func Adapt(t *value.Tensor, want *onnxio.Type, base string) (out *value.Tensor, note string, err error) {
 	if want == nil || want.Kind != onnxio.KindTensor {
 		return nil, "", fmt.Errorf("%s holds %v, the model wants %v", base, t, want)
 	}

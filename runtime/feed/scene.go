@@ -11,19 +11,19 @@ import (
 // rectangles give edges, and a little noise per pixel comes on top. The arithmetic is plain IEEE on float32 without
 // fused steps, so that every machine paints the same picture.
 
-// picture returns a filler that paints lighting in 0..1, times scale, plus offset.
-func picture(scale, offset float64) func(*settled, int, *rand.Rand) func(int) float64 {
+// painted returns a filler that paints lighting in 0..1, times scale, plus offset.
+func painted(scale, offset float64) func(*settled, int, *rand.Rand) func(int) float64 {
 	return func(s *settled, i int, r *rand.Rand) func(int) float64 {
 		p, _ := s.picture(i)
 		sh := s.shapes[i]
-		c, h, w := sh[p.c], sh[p.h], sh[p.w]
+		c, h, w := sh[p.Channels], sh[p.Height], sh[p.Width]
 		planes := make([]float32, 0, s.count(i))
 		for len(planes) < s.count(i) && c*h*w > 0 {
 			planes = append(planes, scene(r, c, h, w)...)
 		}
 		whole := s.elem(i) == onnxio.Uint8 || s.elem(i) == onnxio.Int8
 		return func(k int) float64 {
-			if p.c > p.w { // NHWC: from planes to pixels
+			if p.Channels > p.Width { // NHWC: from planes to pixels
 				frame, at := k/(c*h*w), k%(c*h*w)
 				k = frame*c*h*w + at%c*h*w + at/c
 			}

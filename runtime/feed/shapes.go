@@ -14,6 +14,7 @@ import (
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/shape"
 	"onnxprune/onnxio"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/value"
 )
 
@@ -61,7 +62,7 @@ func settle(m *onnxio.Model, ins []*onnxio.ValueInfo, given []Input, shapes map[
 	}
 	for i := range ins {
 		if p, ok := s.picture(i); ok && s.height == 0 {
-			s.height, s.width = s.shapes[i][p.h], s.shapes[i][p.w]
+			s.height, s.width = s.shapes[i][p.Height], s.shapes[i][p.Width]
 		}
 	}
 	return s, nil
@@ -154,7 +155,7 @@ func (s *settled) openBatch(i int) {
 	if len(sh) == 0 || sh[0] >= 0 || len(sh) == 1 || isRegions(s.ins[i].Name) {
 		return
 	}
-	if p, ok := s.picture(i); ok && (p.h == 0 || p.w == 0) {
+	if p, ok := s.picture(i); ok && (p.Height == 0 || p.Width == 0) {
 		return
 	}
 	sh[0] = 1
@@ -164,7 +165,7 @@ func (s *settled) openBatch(i int) {
 func (s *settled) openPictures() {
 	var open []int
 	for i := range s.ins {
-		if p, ok := s.picture(i); ok && (s.shapes[i][p.h] < 0 || s.shapes[i][p.w] < 0 || s.shapes[i][p.c] < 0) {
+		if p, ok := s.picture(i); ok && (s.shapes[i][p.Height] < 0 || s.shapes[i][p.Width] < 0 || s.shapes[i][p.Channels] < 0) {
 			open = append(open, i)
 		}
 	}
@@ -182,14 +183,14 @@ func (s *settled) openPictures() {
 		for _, i := range open {
 			p, _ := s.picture(i)
 			sh := s.shapes[i]
-			if sh[p.c] < 0 {
-				sh[p.c] = s.channels(i)
+			if sh[p.Channels] < 0 {
+				sh[p.Channels] = s.channels(i)
 			}
-			if sh[p.h] < 0 {
-				sh[p.h] = side
+			if sh[p.Height] < 0 {
+				sh[p.Height] = side
 			}
-			if sh[p.w] < 0 {
-				sh[p.w] = side
+			if sh[p.Width] < 0 {
+				sh[p.Width] = side
 			}
 		}
 	}
@@ -210,7 +211,7 @@ func (s *settled) openPictures() {
 		for _, a := range []struct {
 			axis int
 			name string
-		}{{p.c, "channels"}, {p.h, "height"}, {p.w, "width"}} {
+		}{{p.Channels, "channels"}, {p.Height, "height"}, {p.Width, "width"}} {
 			if before[i][a.axis] < 0 {
 				what = append(what, fmt.Sprintf("%s %d", a.name, s.shapes[i][a.axis]))
 			}
@@ -297,30 +298,7 @@ func named(name string, words ...string) bool {
 
 func isRegions(name string) bool { return named(name, "roi", "box", "proposal") }
 
-// axes are those of a picture.
-type axes struct{ c, h, w int }
-
 // picture reports whether an input looks like a picture (or a batch or sequence of them), and which axes are which.
-func (s *settled) picture(i int) (axes, bool) {
-	t := tensorType(s.ins[i].Type)
-	return pictureAxes(t.Elem, s.shapes[i])
-}
-
-func pictureAxes(elem onnxio.DataType, sh []int) (axes, bool) {
-	n := len(sh)
-	if n < 3 || !elem.IsFloat() && elem != onnxio.Uint8 && elem != onnxio.Int8 {
-		return axes{}, false
-	}
-	colour := func(d int) bool { return d == 3 || d == 1 && n >= 4 }
-	large := func(d int) bool { return d < 0 || d >= 8 }
-	first, last := axes{n - 3, n - 2, n - 1}, axes{n - 1, n - 3, n - 2}
-	switch {
-	case colour(sh[n-3]) && large(sh[n-2]) && large(sh[n-1]):
-		return first, true
-	case colour(sh[n-1]) && large(sh[n-3]) && large(sh[n-2]):
-		return last, true
-	case n == 4 && sh[1] < 0 && sh[2] < 0 && sh[3] < 0:
-		return first, true
-	}
-	return axes{}, false
+func (s *settled) picture(i int) (preprocess.Axes, bool) {
+	return preprocess.AxesOf(tensorType(s.ins[i].Type).Elem, s.shapes[i])
 }

@@ -24,6 +24,7 @@ import (
 	"onnxprune/onnxio"
 	"onnxprune/runtime"
 	"onnxprune/runtime/feed"
+	"onnxprune/runtime/preprocess"
 	"onnxprune/runtime/value"
 )
 
@@ -39,7 +40,7 @@ type Options struct {
 	Seed    uint64             // of the random inputs; later runs take the next seeds
 	Inputs  map[string]string  // files to take inputs from, by input name: .npy, .npz, .pb, .png, .jpg, .bmp, .webp
 	Shapes  map[string][]int64 // shapes of inputs that the model leaves open
-	Picture feed.Picture       // what is done to picture files
+	Picture preprocess.Recipe  // what is done to picture files
 	Threads int                // 0: all processors
 	RTol    float64            // relative to the range of the output; 0: DefaultRTol
 	ATol    float64            // 0: DefaultATol
