@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"onnxprune/onnxio"
 	"onnxprune/runtime/detection"
@@ -37,9 +38,12 @@ type Head struct {
 	Task    Task     //
 	Classes int      // scores that the model gives each box or picture; 0 where its outputs hold the indices of classes instead
 	Reads   []string // names of the outputs that are read
-	Dense   bool     // the outputs hold every candidate at a place of its own, so that two models can be compared element by element
-	Reason  Reason   // why it is this head
-	Limits  Limits   // may be changed before the first call
+	// FirstLabel is the number of the head's class 0 in the labels of the model's authors: 1 where theirs begin with a background, which is no
+	// class here. Labels of torchvision's and RF-DETR's models trained on COCO are its category ids.
+	FirstLabel int
+	Dense      bool   // the outputs hold every candidate at a place of its own, so that two models can be compared element by element
+	Reason     Reason // why it is this head
+	Limits     Limits // may be changed before the first call
 
 	inGraph bool // NMS, or the choice of the best, is part of the model
 	picture bool // boxes are in pixels of the picture, because the model was told its size
@@ -88,6 +92,7 @@ type UnknownError struct {
 	Outputs []string // name, type and shape of each
 	Asked   string   // the profile that does not fit, "" where none was given
 	Wants   []string // what the profile's heads would read
+	Fit     []string // profiles between which the outputs do not decide
 	Open    bool     // shapes are not declared: the outputs of a run may decide
 }
 
@@ -96,6 +101,8 @@ func (e *UnknownError) Error() string {
 	switch {
 	case e.Asked != "":
 		return fmt.Sprintf("profile %s reads %s, but %s", e.Asked, list(e.Wants), have)
+	case len(e.Fit) > 0:
+		return fmt.Sprintf("%s, which may be %s: name the profile", have, strings.Join(e.Fit, " or "))
 	case e.Open:
 		return have + ", which leave open what they hold until the model runs"
 	}

@@ -10,11 +10,15 @@ import (
 
 // kind is a way of writing detections into outputs.
 type kind struct {
-	name    string
-	reads   string // the outputs in words
-	limits  Limits // by which its authors evaluate
-	inGraph bool
-	match   func(s *signature) *layout // nil where the outputs are others
+	name   string
+	reads  string                     // the outputs in words
+	limits Limits                     // by which its authors evaluate
+	match  func(s *signature) *layout // nil where the outputs are others
+
+	inGraph    bool // NMS, or another choice of the best, is part of the model
+	queries    bool // a box for each query, among which nothing is suppressed
+	asked      bool // its outputs do not tell it from another: only by profile
+	firstLabel int  // see Head.FirstLabel
 }
 
 // layout is how a model of a kind is read.
@@ -31,16 +35,26 @@ type layout struct {
 // kinds are tried in this order: the first that fits is taken. What is recognised by names or by many outputs comes before what is
 // recognised by one shape.
 var kinds = []kind{
-	yoloX, yoloV5, yoloV8, endToEnd, paddleRows, paddleBoxes, imageNet,
+	yuNet, nanoDet, picoDet, scrfd, retinaFace, ultraFace, ssd, blazeFace, blazeFaceChosen,
+	detr, torchVision, rfDETR, queriesSigmoid, queriesSoftmax, yoloV3,
+	nanoDetPlus, yoloX, yoloV5, yoloV8, endToEnd, fastestDet,
+	rows, paddleRows, paddleBoxes, imageNet,
 }
 
 // families say which heads the models of a family are exported with.
 var families = map[string][]string{
-	"yolov5":  {"yolov5", "yolov8", "yolov10"},
-	"yolov8":  {"yolov8", "yolov10"},
-	"yolov10": {"yolov10", "yolov8"},
-	"yolox":   {"yolox"},
-	"paddle":  {"paddle", "paddle_boxes"},
+	"yolov5":      {"yolov5", "yolov8", "yolov10"},
+	"yolov8":      {"yolov8", "yolov10"},
+	"yolov10":     {"yolov10", "yolov8"},
+	"yolox":       {"yolox", "yolov5", "rows"},
+	"nanodet":     {"nanodet", "nanodet_plus"},
+	"picodet":     {"picodet", "paddle", "paddle_boxes"},
+	"paddle":      {"paddle", "paddle_boxes", "yolov3", "picodet"},
+	"torchvision": {"torchvision", "ssd"},
+	"ssd":         {"torchvision", "ssd"},
+	"blazeface":   {"blazeface", "blazeface_chosen"},
+	"detr":        {"detr", "detr_softmax"},
+	"dfine":       {"detr", "detr_sigmoid", "paddle"},
 }
 
 // Profiles returns the names that Options.Profile takes, sorted.
@@ -69,16 +83,21 @@ func (s *signature) head(o Options) (*Head, error) {
 	if err != nil {
 		return nil, err
 	}
+	var fit []string
 	for i := range kinds {
 		k := &kinds[i]
 		if want != nil && !slices.Contains(want, k.name) {
 			continue
 		}
-		if l := k.match(s); l != nil {
+		l := k.match(s)
+		switch {
+		case l != nil && k.asked:
+			fit = append(fit, k.name)
+		case l != nil:
 			return k.head(l, Reason{by, detail + l.why}, o), nil
 		}
 	}
-	return nil, &UnknownError{Outputs: s.describe(), Open: s.open()}
+	return nil, &UnknownError{Outputs: s.describe(), Fit: fit, Open: s.open()}
 }
 
 // ofProfile takes the first head of a family that fits.
@@ -103,7 +122,7 @@ func (s *signature) ofProfile(o Options) (*Head, error) {
 
 func (k *kind) head(l *layout, why Reason, o Options) *Head {
 	h := &Head{Name: k.name, Task: Detection, Classes: l.classes, Reads: l.outputs, Dense: !k.inGraph, Reason: why,
-		Limits: k.limits, inGraph: k.inGraph, picture: l.sized && o.PictureSizes, read: l.read}
+		FirstLabel: k.firstLabel, Limits: k.limits, inGraph: k.inGraph || k.queries, picture: l.sized && o.PictureSizes, read: l.read}
 	if l.limits != nil {
 		h.Limits = *l.limits
 	}

@@ -36,24 +36,9 @@ var paddleRows = kind{
 			why:     fmt.Sprintf("%v is rows of class, score and corners", o),
 			outputs: []string{o.name},
 			sized:   s.hasInput(sizeInputs...),
-			read:    func(r *reading) error { return r.rows(o.name) },
+			read:    func(r *reading) error { return r.rows(o.name, 0, 6) },
 		}
 	},
-}
-
-func (r *reading) rows(name string) error {
-	m, err := r.matrix(name, 6)
-	if err != nil {
-		return err
-	}
-	for i := range m.rows {
-		if m.at(i, 0) < 0 {
-			continue // nothing was found
-		}
-		x0, y0, x1, y1 := m.corners(i, 2)
-		r.add(i, int(m.at(i, 0)), m.at(i, 1), detection.Box{X0: x0, Y0: y0, X1: x1, Y1: y1})
-	}
-	return nil
 }
 
 var paddleBoxes = kind{

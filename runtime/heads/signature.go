@@ -124,6 +124,16 @@ func (s *signature) named(name string) (output, bool) {
 	return output{}, false
 }
 
+// oneOf returns the output that has one of some names, nil for none.
+func (s *signature) oneOf(names []string) *output {
+	for _, name := range names {
+		if o, ok := s.named(name); ok {
+			return &o
+		}
+	}
+	return nil
+}
+
 // single returns the only output that is a matrix; others, such as masks, may stand beside it where the number of classes is known.
 func (s *signature) single() (output, bool) {
 	if len(s.outputs) == 1 {

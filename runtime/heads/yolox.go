@@ -21,19 +21,17 @@ var yoloX = kind{
 		if !ok || !o.is(-1, -1) || o.shape[1] < 6 {
 			return nil
 		}
-		for _, strides := range [][]int{{8, 16, 32}, {8, 16, 32, 64}} {
-			if c := s.cells(strides...); c == 0 || o.shape[0] != c || s.computed(o.name) {
-				continue
-			}
-			classes := o.shape[1] - 5
-			return &layout{
-				why:     fmt.Sprintf("%v is 5+%d classes for %d cells of strides %v, not decoded in the graph", o, classes, o.shape[0], strides),
-				outputs: []string{o.name},
-				classes: classes,
-				read:    func(r *reading) error { return r.yolox(o.name, classes, strides) },
-			}
+		strides := []int{8, 16, 32}
+		if c := s.cells(strides...); c == 0 || o.shape[0] != c || s.computed(o.name) {
+			return nil
 		}
-		return nil
+		classes := o.shape[1] - 5
+		return &layout{
+			why:     fmt.Sprintf("%v is 5+%d classes for %d cells of strides %v, not decoded in the graph", o, classes, o.shape[0], strides),
+			outputs: []string{o.name},
+			classes: classes,
+			read:    func(r *reading) error { return r.yolox(o.name, classes, strides) },
+		}
 	},
 }
 
