@@ -2,7 +2,7 @@ package heads
 
 // BlazeFace: logits and boxes of 896 anchors, two at each cell of a grid of 16 x 16 and six at each of 8 x 8. A row of a box is centre, width
 // and height in pixels of the input, the centre measured from that of the cell, and six landmarks, which are not read. And the
-// export that chooses in the graph, which gives corners in shares of the input but no scores.
+// export that chooses in the graph, which gives top, left, bottom and right edge in shares of the input but no scores.
 // https://github.com/google-ai-edge/mediapipe: modules/face_detection/face_detection_short_range.pbtxt (anchors, thresholds).
 
 import (
@@ -67,7 +67,7 @@ func (r *reading) blaze(outputs []string) error {
 
 var blazeFaceChosen = kind{
 	name:    "blazeface_chosen",
-	reads:   "one output [1, boxes, 16] of corners and landmarks in shares of the input, chosen by NMS in the graph",
+	reads:   "one output [1, boxes, 16] of edges and landmarks in shares of the input, chosen by NMS in the graph",
 	inGraph: true,
 	match: func(s *signature) *layout {
 		if len(s.outputs) != 1 || !s.outputs[0].is(-1, 16) || !s.has("NonMaxSuppression") || s.outputs[0].name != "selectedBoxes" {
@@ -75,7 +75,7 @@ var blazeFaceChosen = kind{
 		}
 		o := s.outputs[0]
 		return &layout{
-			why:     fmt.Sprintf("%v is corners and landmarks that NMS has chosen; their scores are not among the outputs, so all are 1", o),
+			why:     fmt.Sprintf("%v is edges and landmarks that NMS has chosen; their scores are not among the outputs, so all are 1", o),
 			outputs: []string{o.name},
 			classes: 1,
 			read: func(r *reading) error {
@@ -85,8 +85,8 @@ var blazeFaceChosen = kind{
 				}
 				w, h := float64(r.at.CanvasWidth), float64(r.at.CanvasHeight)
 				for i := range m.rows {
-					x0, y0, x1, y1 := m.corners(i, 0)
-					r.add(i, 0, 1, detection.Box{X0: x0 * w, Y0: y0 * h, X1: x1 * w, Y1: y1 * h})
+					b := YXYX.box(m.corners(i, 0))
+					r.add(i, 0, 1, detection.Box{X0: b.X0 * w, Y0: b.Y0 * h, X1: b.X1 * w, Y1: b.Y1 * h})
 				}
 				return nil
 			},

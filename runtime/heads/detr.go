@@ -19,7 +19,7 @@ var detr = kind{
 		if !s.hasInput("orig_target_sizes") {
 			return nil
 		}
-		l := matchLabelled(s, 0)
+		l := matchLabelled(s)
 		if l != nil {
 			l.sized, l.why = true, l.why+", and the input orig_target_sizes"
 		}
@@ -32,6 +32,7 @@ var rfDETR = kind{
 	reads:   "dets [1, queries, 4] and labels [1, queries, classes]",
 	limits:  Limits{Detections: 300},
 	queries: true,
+	ids:     true,
 	match:   func(s *signature) *layout { return matchQueries(s, []string{"dets"}, []string{"labels"}, false) },
 }
 
@@ -51,6 +52,7 @@ var queriesSoftmax = kind{
 	reads:   "pred_boxes [1, queries, 4] and logits [1, queries, classes+1] of a softmax, the last for no object",
 	limits:  Limits{BestClass: true},
 	queries: true,
+	ids:     true,
 	asked:   true,
 	match: func(s *signature) *layout {
 		return matchQueries(s, []string{"pred_boxes"}, []string{"logits", "pred_logits"}, true)

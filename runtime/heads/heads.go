@@ -38,12 +38,10 @@ type Head struct {
 	Task    Task     //
 	Classes int      // scores that the model gives each box or picture; 0 where its outputs hold the indices of classes instead
 	Reads   []string // names of the outputs that are read
-	// FirstLabel is the number of the head's class 0 in the labels of the model's authors: 1 where theirs begin with a background, which is no
-	// class here. Labels of torchvision's and RF-DETR's models trained on COCO are its category ids.
-	FirstLabel int
-	Dense      bool   // the outputs hold every candidate at a place of its own, so that two models can be compared element by element
-	Reason     Reason // why it is this head
-	Limits     Limits // may be changed before the first call
+	IDs     bool     // classes are category ids of the data set that the model was trained on, as torchvision and DETR count: COCO's person is 1
+	Dense   bool     // the outputs hold every candidate at a place of its own, so that two models can be compared element by element
+	Reason  Reason   // why it is this head
+	Limits  Limits   // may be changed before the first call
 
 	inGraph bool // NMS, or the choice of the best, is part of the model
 	picture bool // boxes are in pixels of the picture, because the model was told its size
@@ -76,8 +74,8 @@ type Options struct {
 	Classes int    // number of classes, where the user or the metadata know it; needed where boxes carry masks or keypoints too
 	Width   int    // of the model's input, in pixels; 0: as the model declares
 	Height  int
-	// PictureSizes: the inputs that tell a model the size of a picture (im_size, im_shape with scale_factor, orig_target_sizes) are
-	// given that of the picture, so that boxes are in its pixels. Otherwise they are given the size of the model's input.
+	// PictureSizes: the inputs by which a model scales its boxes (im_size, scale_factor, orig_target_sizes, ...) are given so that boxes
+	// are in pixels of the picture, as preprocess does. Otherwise they are given the size of the model's input.
 	PictureSizes bool
 
 	Score      *float64 // in place of the standard of the head: see Limits

@@ -15,10 +15,10 @@ type kind struct {
 	limits Limits                     // by which its authors evaluate
 	match  func(s *signature) *layout // nil where the outputs are others
 
-	inGraph    bool // NMS, or another choice of the best, is part of the model
-	queries    bool // a box for each query, among which nothing is suppressed
-	asked      bool // its outputs do not tell it from another: only by profile
-	firstLabel int  // see Head.FirstLabel
+	inGraph bool // NMS, or another choice of the best, is part of the model
+	queries bool // a box for each query, among which nothing is suppressed
+	asked   bool // its outputs do not tell it from another: only by profile
+	ids     bool // see Head.IDs
 }
 
 // layout is how a model of a kind is read.
@@ -122,7 +122,7 @@ func (s *signature) ofProfile(o Options) (*Head, error) {
 
 func (k *kind) head(l *layout, why Reason, o Options) *Head {
 	h := &Head{Name: k.name, Task: Detection, Classes: l.classes, Reads: l.outputs, Dense: !k.inGraph, Reason: why,
-		FirstLabel: k.firstLabel, Limits: k.limits, inGraph: k.inGraph || k.queries, picture: l.sized && o.PictureSizes, read: l.read}
+		IDs: k.ids, Limits: k.limits, inGraph: k.inGraph || k.queries, picture: l.sized && o.PictureSizes, read: l.read}
 	if l.limits != nil {
 		h.Limits = *l.limits
 	}

@@ -5,6 +5,7 @@ package heads
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"onnxprune/runtime/value"
 )
@@ -105,18 +106,14 @@ func floats(t *value.Tensor) ([]float32, error) {
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// softmax writes the shares of n numbers.
-func softmax(n int, at func(int) float64, out []float64) {
-	most := math.Inf(-1)
-	for i := range n {
-		most = max(most, at(i))
+// softmax makes shares of logits, in place.
+func softmax(x []float64) {
+	most, sum := slices.Max(x), 0.0
+	for i, v := range x {
+		x[i] = math.Exp(v - most)
+		sum += x[i]
 	}
-	sum := 0.0
-	for i := range n {
-		out[i] = math.Exp(at(i) - most)
-		sum += out[i]
-	}
-	for i := range n {
-		out[i] /= sum
+	for i := range x {
+		x[i] /= sum
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"onnxprune/runtime/detection"
 )
 
-// sizeInputs tell a model how large a picture is.
-var sizeInputs = []string{"im_size", "im_shape", "scale_factor", "im_info", "orig_target_sizes"}
+// sizeInputs are those by which a model scales its boxes.
+var sizeInputs = []string{"im_size", "img_size", "image_size", "im_info", "orig_target_size", "target_size", "orig_size", "original_size", "origin_shape", "scale_factor", "im_scale"}
 
 var paddleRows = kind{
 	name:    "paddle",

@@ -23,16 +23,21 @@ func (p prior) correct(m matrix, row int, v variances, width, height float64) de
 	return centred(x*width, y*height, p.w*math.Exp(m.at(row, 2)*v.size)*width, p.h*math.Exp(m.at(row, 3)*v.size)*height)
 }
 
-// squares returns square priors of given sides in pixels at every cell of some strides, row by row.
-func squares(width, height int, strides []int, sides [][]float64) []prior {
+// squares returns square priors of given sides in pixels at every cell of some strides, row by row. Cells are as large as the stride, or,
+// with spread, divide the input evenly where the stride does not.
+func squares(width, height int, strides []int, sides [][]float64, spread bool) []prior {
 	var out []prior
 	w, h := float64(width), float64(height)
 	for i, k := range strides {
-		for row := range (height + k - 1) / k {
-			for column := range (width + k - 1) / k {
-				x, y := (float64(column)+.5)*float64(k)/w, (float64(row)+.5)*float64(k)/h
+		rows, columns := (height+k-1)/k, (width+k-1)/k
+		cw, ch := float64(k)/w, float64(k)/h
+		if spread {
+			cw, ch = 1/float64(columns), 1/float64(rows)
+		}
+		for row := range rows {
+			for column := range columns {
 				for _, side := range sides[i] {
-					out = append(out, prior{x, y, side / w, side / h})
+					out = append(out, prior{(float64(column) + .5) * cw, (float64(row) + .5) * ch, side / w, side / h})
 				}
 			}
 		}

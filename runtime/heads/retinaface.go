@@ -9,10 +9,9 @@ import (
 )
 
 var retinaFace = kind{
-	name:       "retinaface",
-	reads:      "three outputs, corrections [1, priors, 4], scores [1, priors, 2] and landmarks [1, priors, 10], for two priors at each cell of strides 8, 16 and 32",
-	limits:     Limits{Score: .02, IoU: .4, Candidates: 5000, Detections: 750},
-	firstLabel: 1,
+	name:   "retinaface",
+	reads:  "three outputs, corrections [1, priors, 4], scores [1, priors, 2] and landmarks [1, priors, 10], for two priors at each cell of strides 8, 16 and 32",
+	limits: Limits{Score: .02, IoU: .4, Candidates: 5000, Detections: 750},
 	match: func(s *signature) *layout {
 		n := len(retinaFacePriors(s.width, s.height))
 		find := func(cols int) int {
@@ -29,12 +28,12 @@ var retinaFace = kind{
 			outputs: []string{boxes.name, scores.name},
 			classes: 1,
 			read: func(r *reading) error {
-				return r.corrections(boxes.name, scores.name, 2, retinaFacePriors(r.at.CanvasWidth, r.at.CanvasHeight), logits)
+				return r.corrections(boxes.name, scores.name, 2, false, retinaFacePriors(r.at.CanvasWidth, r.at.CanvasHeight), logits)
 			},
 		}
 	},
 }
 
 func retinaFacePriors(width, height int) []prior {
-	return squares(width, height, []int{8, 16, 32}, [][]float64{{16, 32}, {64, 128}, {256, 512}})
+	return squares(width, height, []int{8, 16, 32}, [][]float64{{16, 32}, {64, 128}, {256, 512}}, false)
 }

@@ -175,9 +175,11 @@ func (s *signature) describe() []string {
 	return out
 }
 
-// hasInput says whether the model has one of some inputs.
-func (s *signature) hasInput(names ...string) bool {
-	return slices.ContainsFunc(s.inputs, func(in string) bool { return slices.Contains(names, in) })
+// hasInput says whether a name of an input holds one of some words.
+func (s *signature) hasInput(words ...string) bool {
+	return slices.ContainsFunc(s.inputs, func(in string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(strings.ToLower(in), w) })
+	})
 }
 
 // has says whether the main graph has an operator.

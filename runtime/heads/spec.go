@@ -200,7 +200,10 @@ func (r *reading) specified(p Spec) error {
 		case Sigmoid:
 			score = func(k int) float64 { return sigmoid(scores.at(i, first+k)) }
 		case Softmax:
-			softmax(scores.cols, func(k int) float64 { return scores.at(i, k) }, shares)
+			for k := range shares {
+				shares[k] = scores.at(i, k)
+			}
+			softmax(shares)
 			score = func(k int) float64 { return shares[first+k] }
 		}
 		r.addClasses(i, end-first, score, func() detection.Box { return box(i) })

@@ -54,10 +54,10 @@ func (d defaultBoxes) priors() []prior {
 }
 
 var ssd = kind{
-	name:       "ssd",
-	reads:      "two outputs, corrections [1, boxes, 4] and scores [1, boxes, 1+classes], for the default boxes of SSD300 or SSDlite320",
-	limits:     ssds[0].limits,
-	firstLabel: 1,
+	name:   "ssd",
+	reads:  "two outputs, corrections [1, boxes, 4] and scores [1, boxes, 1+classes], for the default boxes of SSD300 or SSDlite320",
+	limits: ssds[0].limits,
+	ids:    true,
 	match: func(s *signature) *layout {
 		if len(s.outputs) != 2 {
 			return nil
@@ -75,16 +75,18 @@ var ssd = kind{
 			return &layout{
 				why:     fmt.Sprintf("%v is corrections of the %d default boxes of an input of %d pixels, %v scores of a background and %d classes", b, len(ps), d.size, c, columns-1),
 				outputs: []string{b.name, c.name},
-				classes: columns - 1,
+				classes: columns,
 				limits:  &d.limits,
-				read:    func(r *reading) error { return r.corrections(b.name, c.name, columns, ps, logits) },
+				read:    func(r *reading) error { return r.corrections(b.name, c.name, columns, true, ps, logits) },
 			}
 		}
 		return nil
 	},
 }
 
-func (r *reading) corrections(boxes, scores string, columns int, ps []prior, logits bool) error {
+// corrections reads corrections of priors, and scores whose first column is the background's. With counted, that is class 0, which is never
+// found; else classes are counted from the next.
+func (r *reading) corrections(boxes, scores string, columns int, counted bool, ps []prior, logits bool) error {
 	b, err := r.matrix(boxes, 4)
 	if err != nil {
 		return err
@@ -94,17 +96,23 @@ func (r *reading) corrections(boxes, scores string, columns int, ps []prior, log
 		return err
 	}
 	if b.rows != len(ps) || c.rows != len(ps) {
-		return fmt.Errorf("outputs %q and %q have %d and %d rows for %d default boxes", boxes, scores, b.rows, c.rows, len(ps))
+		return fmt.Errorf("outputs %q and %q have %d and %d rows for %d priors", boxes, scores, b.rows, c.rows, len(ps))
 	}
 	w, h := float64(r.at.CanvasWidth), float64(r.at.CanvasHeight)
 	shares := make([]float64, columns)
+	first := 1
+	if counted {
+		first = 0
+	}
 	for i, p := range ps {
-		score := func(k int) float64 { return c.at(i, 1+k) }
-		if logits {
-			softmax(columns, func(k int) float64 { return c.at(i, k) }, shares)
-			score = func(k int) float64 { return shares[1+k] }
+		for k := range shares {
+			shares[k] = c.at(i, k)
 		}
-		r.addClasses(i, columns-1, score, func() detection.Box { return p.correct(b, i, ssdVariances, w, h) })
+		if logits {
+			softmax(shares)
+		}
+		shares[0] = 0 // the background is not found
+		r.addClasses(i, columns-first, func(k int) float64 { return shares[first+k] }, func() detection.Box { return p.correct(b, i, ssdVariances, w, h) })
 	}
 	return nil
 }

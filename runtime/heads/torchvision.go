@@ -11,20 +11,20 @@ import (
 )
 
 var torchVision = kind{
-	name:       "torchvision",
-	reads:      "boxes [n, 4], labels [n] and scores [n]",
-	inGraph:    true,
-	firstLabel: 1,
+	name:    "torchvision",
+	reads:   "boxes [n, 4], labels [n] and scores [n]",
+	inGraph: true,
+	ids:     true,
 	match: func(s *signature) *layout {
 		if s.hasInput("orig_target_sizes") {
 			return nil
 		}
-		return matchLabelled(s, 1)
+		return matchLabelled(s)
 	},
 }
 
 // matchLabelled takes boxes, labels and scores by name, or by types and shapes where they have been renamed.
-func matchLabelled(s *signature, firstLabel int) *layout {
+func matchLabelled(s *signature) *layout {
 	if len(s.outputs) < 3 {
 		return nil
 	}
@@ -32,18 +32,13 @@ func matchLabelled(s *signature, firstLabel int) *layout {
 	if b == nil || labels == nil || scores == nil {
 		return nil
 	}
-	l := &layout{
+	return &layout{
 		why:     fmt.Sprintf("%v, %v and %v", b, labels, scores),
 		outputs: []string{b.name, labels.name, scores.name},
+		read: func(r *reading) error {
+			return r.specified(Spec{Boxes: b.name, Labels: labels.name, Scores: scores.name, Format: XYXY})
+		},
 	}
-	l.read = func(r *reading) error {
-		p := Spec{Boxes: b.name, Labels: labels.name, Scores: scores.name, Format: XYXY}
-		if firstLabel == 1 {
-			p.Background = FirstBackground
-		}
-		return r.specified(p)
-	}
-	return l
 }
 
 // find returns the output of a name: a matrix of four columns, or a vector.

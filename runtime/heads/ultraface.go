@@ -7,10 +7,9 @@ package heads
 import "fmt"
 
 var ultraFace = kind{
-	name:       "ultraface",
-	reads:      "two outputs, scores [1, priors, 2] and boxes [1, priors, 4], for the priors of strides 8, 16, 32 and 64",
-	limits:     Limits{Score: .01, IoU: .3, ClassCandidates: 200},
-	firstLabel: 1,
+	name:   "ultraface",
+	reads:  "two outputs, scores [1, priors, 2] and boxes [1, priors, 4], for the priors of strides 8, 16, 32 and 64",
+	limits: Limits{Score: .01, IoU: .3, ClassCandidates: 200},
 	match: func(s *signature) *layout {
 		if len(s.outputs) != 2 {
 			return nil
@@ -33,7 +32,7 @@ var ultraFace = kind{
 			classes: 1,
 			read: func(r *reading) error {
 				if raw {
-					return r.corrections(b.name, c.name, 2, ultraFacePriors(r.at.CanvasWidth, r.at.CanvasHeight), logits)
+					return r.corrections(b.name, c.name, 2, false, ultraFacePriors(r.at.CanvasWidth, r.at.CanvasHeight), logits)
 				}
 				return r.specified(Spec{Boxes: b.name, Scores: c.name, Format: XYXY, Normalised: true, Background: FirstBackground,
 					Activation: map[bool]Activation{true: Softmax, false: None}[logits]})
@@ -43,5 +42,5 @@ var ultraFace = kind{
 }
 
 func ultraFacePriors(width, height int) []prior {
-	return within(squares(width, height, []int{8, 16, 32, 64}, [][]float64{{10, 16, 24}, {32, 48}, {64, 96}, {128, 192, 256}}))
+	return within(squares(width, height, []int{8, 16, 32, 64}, [][]float64{{10, 16, 24}, {32, 48}, {64, 96}, {128, 192, 256}}, true))
 }
