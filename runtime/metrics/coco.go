@@ -13,7 +13,7 @@ import (
 )
 
 // Thresholds of COCO's detection evaluation (https://cocodataset.org/#detection-eval), as pycocotools computes them: numpy's
-// linspace rounds start + i*step, so that .6 is 0.6000000000000001 here as there.
+// linspace rounds start + i*step, so that .9 is 0.8999999999999999 here as there.
 var (
 	cocoIoUs    = linspace(0.5, 0.95, 10)
 	cocoRecalls = linspace(0, 1, 101)
@@ -128,7 +128,7 @@ func assign(to []match, area int, found []detection.Detection, objects []detecti
 	for t, least := range cocoIoUs {
 		taken := make([]bool, len(objects))
 		for i, d := range found {
-			best, at := min(least, 1-1e-10), -1
+			best, at := least, -1
 			for _, j := range order {
 				if taken[j] && !objects[j].Crowd {
 					continue

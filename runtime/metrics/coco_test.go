@@ -74,21 +74,24 @@ func TestCOCOByHand(t *testing.T) {
 	}
 }
 
-// cocoScorer is the independent scorer of the test material.
-func cocoScorer(t *testing.T) string {
+// cocoScorer finds the independent scorer of the test material, and a Python that can run it.
+func cocoScorer(t *testing.T) (dir, python string) {
 	t.Helper()
 	root := os.Getenv("ONNXPRUNE_CORPUS")
 	if root == "" {
 		root = filepath.Join("..", "..", "..", "shared")
 	}
-	dir := filepath.Join(root, "tools", "scorer")
+	dir = filepath.Join(root, "tools", "scorer")
 	if _, err := os.Stat(filepath.Join(dir, "coco_score.py")); err != nil {
 		t.Skipf("the independent scorer is not here; set ONNXPRUNE_CORPUS to the folder of the test material: %v", err)
 	}
-	if err := exec.Command("python3", "-c", "import numpy").Run(); err != nil {
-		t.Skipf("the independent scorer needs python3 with numpy: %v", err)
+	for _, python = range []string{"python3", "/usr/bin/python3"} { // the second is the system's, where the first is another
+		if exec.Command(python, "-c", "import numpy").Run() == nil {
+			return dir, python
+		}
 	}
-	return dir
+	t.Skip("the independent scorer needs python3 with numpy")
+	return "", ""
 }
 
 type row = map[string]any
@@ -96,7 +99,7 @@ type row = map[string]any
 // Random scenes in which boxes lie on a coarse grid: overlaps that are exactly a threshold, equal scores, crowds, all sizes, more
 // than 100 detections, empty pictures and classes.
 func TestCOCOAgainstAnIndependentScorer(t *testing.T) {
-	dir := cocoScorer(t)
+	dir, python := cocoScorer(t)
 	for _, grid := range []float64{8, 0} { // 0: real numbers
 		r := rand.New(rand.NewPCG(uint64(grid)+1, 7))
 		snap := func(v float64) float64 {
@@ -166,14 +169,14 @@ func TestCOCOAgainstAnIndependentScorer(t *testing.T) {
 			k := (i*7 + 3) % pictures
 			m.Add(k, all[k].objects, all[k].found)
 		}
-		want := independent(t, dir, row{"images": images, "annotations": annotations, "categories": categories}, predictions)
+		want := independent(t, dir, python, row{"images": images, "annotations": annotations, "categories": categories}, predictions)
 		for i, v := range m.Result().Values() {
 			if !near(v, want[i], 1e-9) || none(v) {
 				t.Errorf("grid %v: figure %d (%+v) is %.9f, the independent scorer says %.9f", grid, i, metrics.COCOSummary[i], v, want[i])
 			}
 		}
 		// A class alone is a data set of that class.
-		want = independent(t, dir, row{"images": images, "annotations": annotations, "categories": []row{{"id": 4}}}, predictions)
+		want = independent(t, dir, python, row{"images": images, "annotations": annotations, "categories": []row{{"id": 4}}}, predictions)
 		for i, v := range m.Result().Classes[1].Values() {
 			if !near(v, want[i], 1e-9) {
 				t.Errorf("grid %v: figure %d of class 1 is %.9f, the independent scorer says %.9f", grid, i, v, want[i])
@@ -183,7 +186,7 @@ func TestCOCOAgainstAnIndependentScorer(t *testing.T) {
 }
 
 // independent runs the scorer on files in COCO's format.
-func independent(t *testing.T, dir string, instances row, predictions []row) (out [12]float64) {
+func independent(t *testing.T, dir, python string, instances row, predictions []row) (out [12]float64) {
 	t.Helper()
 	tmp := t.TempDir()
 	for name, v := range map[string]any{"i.json": instances, "p.json": predictions} {
@@ -197,7 +200,7 @@ func independent(t *testing.T, dir string, instances row, predictions []row) (ou
 	}
 	const script = `import sys, json; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1]); import coco_score
 print(json.dumps(coco_score.score(*(json.load(open(f)) for f in sys.argv[2:]))))`
-	cmd := exec.Command("python3", "-c", script, dir, filepath.Join(tmp, "i.json"), filepath.Join(tmp, "p.json"))
+	cmd := exec.Command(python, "-c", script, dir, filepath.Join(tmp, "i.json"), filepath.Join(tmp, "p.json"))
 	cmd.Stderr = os.Stderr
 	b, err := cmd.Output()
 	if err != nil {
