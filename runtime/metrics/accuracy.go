@@ -5,7 +5,7 @@ type Accuracy struct{ pictures, top1, top5 int }
 
 // Add takes in one picture: a score per class, and the index of the class that is right. Of equal scores the lower index is the better;
 // a label whose score is NaN, or that has no score, is a miss.
-func (a *Accuracy) Add(scores []float32, label int) {
+func (a *Accuracy) Add(scores []float64, label int) {
 	a.pictures++
 	if label < 0 || label >= len(scores) || scores[label] != scores[label] {
 		return
@@ -41,7 +41,7 @@ func (a *Accuracy) Result() *AccuracyResult {
 }
 
 // best returns the index of the highest score; -1 where none is a number.
-func best(scores []float32) int {
+func best(scores []float64) int {
 	at := -1
 	for i, s := range scores {
 		if s == s && (at < 0 || s > scores[at]) {

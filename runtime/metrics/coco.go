@@ -46,12 +46,23 @@ type match struct {
 	ignored [len(cocoAreas)]uint16
 }
 
-// NewCOCO returns an accumulator for classes 0..classes-1. Objects and detections of other classes are left out.
+// maxClasses bounds class numbers; what lies beyond is left out.
+const maxClasses = 1 << 16
+
+// NewCOCO returns an accumulator for classes 0..classes-1, and for those beyond that pictures turn out to have.
 func NewCOCO(classes int) *COCO { return &COCO{make([]cocoClass, max(classes, 0))} }
 
 // Add takes in one picture: the objects that are there and what was found. Boxes are in the same pixels; picture is the place in
 // the data set, each added once: equal scores count in the order of pictures, then in the order given.
 func (c *COCO) Add(picture int, objects []detection.Object, found []detection.Detection) {
+	most := len(c.classes)
+	for _, o := range objects {
+		most = max(most, o.Class+1)
+	}
+	for _, d := range found {
+		most = max(most, d.Class+1)
+	}
+	c.classes = append(c.classes, make([]cocoClass, min(most, maxClasses)-len(c.classes))...)
 	truth := make([][]detection.Object, len(c.classes))
 	for _, o := range objects {
 		if o.Class >= 0 && o.Class < len(c.classes) {

@@ -13,7 +13,7 @@ const FidelityScore = 0.3
 
 // Fidelity measures without labels how near a model stays to another one, the original. It is not safe for concurrent use.
 type Fidelity struct {
-	found    *COCO // nil for models that detect nothing
+	found    *COCO // nil where Detections was not called
 	pictures map[int]distance
 	agree    int
 	judged   int // pictures of which Classes was told
@@ -26,14 +26,8 @@ type distance struct {
 	nonFinite       int
 }
 
-// NewFidelity returns an accumulator; classes counts those that a detector tells apart, 0 for other models.
-func NewFidelity(classes int) *Fidelity {
-	f := &Fidelity{pictures: map[int]distance{}}
-	if classes > 0 {
-		f.found = NewCOCO(classes)
-	}
-	return f
-}
+// NewFidelity returns an empty accumulator.
+func NewFidelity() *Fidelity { return &Fidelity{pictures: map[int]distance{}} }
 
 // Detections takes in what both found in one picture. The original's detections of at least FidelityScore are the truth.
 func (f *Fidelity) Detections(picture int, original, other []detection.Detection) {
@@ -42,6 +36,9 @@ func (f *Fidelity) Detections(picture int, original, other []detection.Detection
 		if d.Score >= FidelityScore {
 			truth = append(truth, detection.Object{Class: d.Class, Box: d.Box, Area: d.Box.Area()})
 		}
+	}
+	if f.found == nil {
+		f.found = NewCOCO(0)
 	}
 	f.found.Add(picture, truth, other)
 }
@@ -77,7 +74,7 @@ func (d *distance) add(a, b float64) {
 }
 
 // Classes takes in a classifier's scores for one picture, of both.
-func (f *Fidelity) Classes(original, other []float32) {
+func (f *Fidelity) Classes(original, other []float64) {
 	f.judged++
 	if best(original) == best(other) {
 		f.agree++

@@ -61,21 +61,21 @@ func TestVOCByHand(t *testing.T) {
 }
 
 func TestAccuracy(t *testing.T) {
-	nan := float32(math.NaN())
+	nan := math.NaN()
 	for _, c := range []struct {
 		name       string
-		scores     []float32
+		scores     []float64
 		label      int
 		top1, top5 float64
 	}{
-		{"the best", []float32{1, 3, 2}, 1, 1, 1},
-		{"the fifth", []float32{9, 8, 7, 6, 5, 4}, 4, 0, 1},
-		{"the sixth", []float32{9, 8, 7, 6, 5, 4}, 5, 0, 0},
-		{"of equal ones the first", []float32{2, 2}, 0, 1, 1},
-		{"of equal ones the second", []float32{2, 2}, 1, 0, 1},
-		{"a score that is no number", []float32{nan, 1}, 0, 0, 0},
-		{"a number among none", []float32{nan, 1, nan}, 1, 1, 1},
-		{"a label that the model does not have", []float32{1, 2}, 2, 0, 0},
+		{"the best", []float64{1, 3, 2}, 1, 1, 1},
+		{"the fifth", []float64{9, 8, 7, 6, 5, 4}, 4, 0, 1},
+		{"the sixth", []float64{9, 8, 7, 6, 5, 4}, 5, 0, 0},
+		{"of equal ones the first", []float64{2, 2}, 0, 1, 1},
+		{"of equal ones the second", []float64{2, 2}, 1, 0, 1},
+		{"a score that is no number", []float64{nan, 1}, 0, 0, 0},
+		{"a number among none", []float64{nan, 1, nan}, 1, 1, 1},
+		{"a label that the model does not have", []float64{1, 2}, 2, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var a metrics.Accuracy
@@ -91,11 +91,11 @@ func TestAccuracy(t *testing.T) {
 }
 
 func TestFidelity(t *testing.T) {
-	f := metrics.NewFidelity(1)
+	f := metrics.NewFidelity()
 	a, b := rect(0, 0, 10, 10), rect(50, 50, 60, 60)
 	f.Detections(0, []detection.Detection{at(.9, a), at(.29, b)}, []detection.Detection{at(.5, a)})
-	f.Classes([]float32{1, 2}, []float32{0, 5})
-	f.Classes([]float32{1, 2}, []float32{5, 0})
+	f.Classes([]float64{1, 2}, []float64{0, 5})
+	f.Classes([]float64{1, 2}, []float64{5, 0})
 	// two heads: (3, 4) against (3, 0) with (2) against (0): error 16 + 4; and then equal ones
 	if err := f.Outputs(1, [][]float32{{3, 4}, {2}}, [][]float32{{3, 0}, {0}}); err != nil {
 		t.Fatal(err)
