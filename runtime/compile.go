@@ -6,6 +6,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"onnxprune/onnxio"
@@ -71,13 +72,26 @@ func (c *compiler) main(frozen bool) (*program, error) {
 		b.inputs = append(b.inputs, slot)
 		s.names[in.Name] = ref{slot: slot}
 	}
+	s.given = map[string]ref{}
+	for _, name := range c.options.From {
+		slot := b.slot()
+		b.inputs = append(b.inputs, slot)
+		s.given[name] = ref{slot: slot}
+	}
 	if err := c.initializers(s, g, overridable); err != nil {
 		return nil, err
 	}
 	if err := c.nodes(s, g); err != nil {
 		return nil, err
 	}
-	if err := c.results(s, slices.Concat(g.outputs, c.options.Keep)); err != nil {
+	if len(s.given) > 0 {
+		return nil, fmt.Errorf("no node writes %s, from which the run should start", quoted(slices.Sorted(maps.Keys(s.given))))
+	}
+	outputs := g.outputs
+	if len(c.options.To) > 0 {
+		outputs = c.options.To
+	}
+	if err := c.results(s, slices.Concat(outputs, c.options.Keep)); err != nil {
 		return nil, err
 	}
 	if len(c.problems) > 0 {
@@ -143,6 +157,7 @@ func (c *compiler) nodes(s *scope, g *graph) error {
 	for _, n := range g.nodes {
 		path := s.within(n.label())
 		err := c.node(s, n, path)
+		s.give(n.outputs)
 		var fatal *fatalError
 		switch {
 		case errors.As(err, &fatal):
@@ -159,6 +174,16 @@ func (c *compiler) nodes(s *scope, g *graph) error {
 		}
 	}
 	return nil
+}
+
+// give puts what the caller gives in the place of what a node writes.
+func (s *scope) give(outputs []string) {
+	for _, o := range outputs {
+		if r, ok := s.given[o]; ok {
+			s.names[o] = r
+			delete(s.given, o)
+		}
+	}
 }
 
 // fatalError ends the compilation at once.

@@ -42,6 +42,12 @@ type Options struct {
 
 	// Keep names intermediate values of the main graph that Run returns beside the outputs.
 	Keep []string
+	// From names intermediate values of the main graph that Run is given: they are inputs of the session, and what only leads to
+	// them is not computed. Inputs of the model that nothing else reads are not wanted then.
+	From []string
+	// To names the values of the main graph that Run returns in place of the model's outputs; only what leads to them is
+	// computed. Empty: the outputs.
+	To []string
 	// Observe, where set, is called with every value that a node computes, as soon as it is there. In bodies and local
 	// functions the name is led by the node's path: "Loop_12/body/y". The value must not be changed, and
 	// not be read after Observe returns (value.Clone copies it). Concurrent runs call it concurrently. With

@@ -54,6 +54,7 @@ type scope struct {
 	parent     *scope // whose values may be captured; nil for the main graph and for functions
 	program    *builder
 	names      map[string]ref
+	given      map[string]ref // of the main graph: what Options.From still has to replace
 	opset      func(domain string) int64
 	path       string // of the node that owns the graph; "" for the main graph
 	attributes map[string]*onnxio.Attribute

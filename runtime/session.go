@@ -71,8 +71,24 @@ func Compile(m *onnxio.Model, o Options) (s *Session, err error) {
 		s.pool.Close()
 		return nil, err
 	}
+	s.start()
 	m.Unload() // a run reads few of the weights in the file
 	return s, nil
+}
+
+// start replaces the inputs of a session that begins inside of the model: those that are still read, then the values of Options.From.
+func (s *Session) start() {
+	if len(s.options.From) == 0 {
+		return
+	}
+	p := s.frozen.program
+	s.inputs = slices.DeleteFunc(s.inputs, func(in *onnxio.ValueInfo) bool {
+		at := slices.Index(s.frozen.names, in.Name)
+		return at < 0 || p.readers[p.inputs[at]] == 0
+	})
+	for _, name := range s.options.From {
+		s.inputs = append(s.inputs, &onnxio.ValueInfo{Name: name})
+	}
 }
 
 func (s *Session) compile(c *compiler, frozen bool) (*compiled, error) {
@@ -94,6 +110,9 @@ func (s *Session) compile(c *compiler, frozen bool) (*compiled, error) {
 		}
 		out.names = append(out.names, in.Name)
 		out.defaults = append(out.defaults, def)
+	}
+	for _, name := range s.options.From {
+		out.names, out.defaults = append(out.names, name), append(out.defaults, nil)
 	}
 	if s.options.Engine == TapeMachine {
 		t, err := newTape(p)
