@@ -112,7 +112,7 @@ func (n *Network) Select(r Request) (*plan.Plan, []selection.Left, error) {
 	p.Cuts = choice.Cuts
 	p.Source = plan.Source{File: n.Model.Path, Bytes: n.Model.Size()}
 	p.Request = plan.Request{Params: r.Params, Ratios: r.Ratios, Criterion: string(r.Criterion), Vote: string(r.Vote), Align: r.Align,
-		Seed: r.Seed, Inexact: n.options.AllowInexact}
+		Seed: r.Seed, Inexact: n.options.AllowInexact, InputShapes: n.options.InputShapes}
 	return p, left, nil
 }
 

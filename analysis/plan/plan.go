@@ -54,6 +54,8 @@ type Request struct {
 	Align     int       `json:"align,omitempty"`
 	Seed      uint64    `json:"seed,omitempty"`
 	Inexact   bool      `json:"allow_inexact,omitempty"`
+	// InputShapes fixed shapes that the model leaves open: what may go can depend on them.
+	InputShapes map[string][]int64 `json:"input_shapes,omitempty"`
 }
 
 // Cut is one cut as a user sees it: a weight, and what went with it.
