@@ -19,24 +19,24 @@ import (
 
 // checkShapes analyses a pruned model from scratch and compares it with what was known before: outputs keep their names, types and
 // shapes, tensors have the shapes that the plan gave them, and what the file declares agrees with what is
-// inferred. It returns the cost of the model.
-func checkShapes(n *Network, p *plan.Plan, pruned *onnxio.Model) (*cost.Report, error) {
-	fail := func(format string, args ...any) error {
+// inferred. It returns the linked graph of the model, and its cost.
+func checkShapes(n *Network, p *plan.Plan, pruned *onnxio.Model) (*graph.Graph, *cost.Report, error) {
+	fail := func(format string, args ...any) (*graph.Graph, *cost.Report, error) {
 		msg := fmt.Sprintf(format, args...)
-		return &VerifyError{Msg: "the pruned model is not right: " + msg, Err: errors.New(msg)}
+		return nil, nil, &VerifyError{Msg: "the pruned model is not right: " + msg, Err: errors.New(msg)}
 	}
 	g, s, err := infer(pruned, Options{InputShapes: n.options.InputShapes})
 	if err != nil {
-		return nil, fail("%v", err)
+		return fail("%v", err)
 	}
 	was, is := n.Graph.Main.Outputs, g.Main.Outputs
 	if len(was) != len(is) {
-		return nil, fail("it has %d outputs, the original %d", len(is), len(was))
+		return fail("it has %d outputs, the original %d", len(is), len(was))
 	}
 	for i, v := range was {
 		a, b := n.Shapes.Of(v), s.Of(is[i])
 		if v.Name != is[i].Name || a.Elem != b.Elem || !agree(a, b) {
-			return nil, fail("output %q is %v, in the original %q is %v", is[i].Name, b, v.Name, a)
+			return fail("output %q is %v, in the original %q is %v", is[i].Name, b, v.Name, a)
 		}
 	}
 	for _, t := range p.Tensors {
@@ -46,7 +46,7 @@ func checkShapes(n *Network, p *plan.Plan, pruned *onnxio.Model) (*cost.Report, 
 		}
 		for axis, keep := range t.Keep {
 			if d := v.Data().Dims; axis >= len(d) || d[axis] != int64(len(keep)) {
-				return nil, fail("tensor %q has the shape %v, but %d indices of axis %d were kept", t.Name, d, len(keep), axis)
+				return fail("tensor %q has the shape %v, but %d indices of axis %d were kept", t.Name, d, len(keep), axis)
 			}
 		}
 	}
@@ -54,16 +54,16 @@ func checkShapes(n *Network, p *plan.Plan, pruned *onnxio.Model) (*cost.Report, 
 		if w := g.Main.Lookup(v.Name); w != nil {
 			for axis, want := range v.Size {
 				if have, known := s.Of(w).Fixed(axis); known && have != want {
-					return nil, fail("axis %d of %q is %d, but %d was worked out", axis, v.Name, have, want)
+					return fail("axis %d of %q is %d, but %d was worked out", axis, v.Name, have, want)
 				}
 			}
 		}
 	}
 	if err := declaredAgrees(n, g, s); err != nil {
-		return nil, fail("%v", err)
+		return fail("%v", err)
 	}
 	c, _ := costOf(g, s, n.options)
-	return c, nil
+	return g, c, nil
 }
 
 // agree reports whether two shapes do not contradict each other.
@@ -172,8 +172,8 @@ func obstacle(err error) string {
 	return err.Error()
 }
 
-// Verify proves a pruned model file against its original and the plan by which it was pruned: shapes first, then a run against the masked
-// original.
+// Verify proves a pruned model file against its original and the plan by which it was pruned: first that the file is what original and plan make
+// it, bit by bit, then shapes, then a run against the masked original.
 func Verify(ctx context.Context, original, pruned, planFile string, opt Options, cmp verify.Options) (*Verification, error) {
 	if err := cmp.Check(); err != nil {
 		return nil, err
@@ -193,7 +193,15 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	}
 	defer m.Close()
 	notes := origin(n.Model, m, p)
-	if _, err := checkShapes(n, p, m); err != nil {
+	g, err := graph.Build(m)
+	if err != nil {
+		return nil, &ModelError{pruned, err}
+	}
+	static, err := n.prove(p, g)
+	if err != nil {
+		return nil, foreign(err, notes)
+	}
+	if _, _, err := checkShapes(n, p, m); err != nil {
 		return nil, foreign(err, notes)
 	}
 	if err := n.checkInputs(cmp); err != nil {
@@ -208,7 +216,7 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	if err != nil {
 		return nil, foreign(err, notes)
 	}
-	v.Notes = notes
+	v.Static, v.Notes = static, notes
 	return &v, nil
 }
 

@@ -137,7 +137,8 @@ func (n *Network) choose(r Request) (*plan.Plan, *selection.Choice, []selection.
 	p.Cuts = choice.Cuts
 	p.Source = plan.Source{File: n.Model.Path, Bytes: n.Model.Size()}
 	p.Request = plan.Request{Params: r.Params, Ratios: r.Ratios, Criterion: string(r.Criterion), Vote: string(r.Vote), Align: r.Align,
-		Seed: r.Seed, Inexact: n.options.AllowInexact, MaxRatio: r.MaxRatio, MinChannels: r.MinChannels, Protect: r.Protect}
+		Seed: r.Seed, Inexact: n.options.AllowInexact, MaxRatio: r.MaxRatio, MinChannels: r.MinChannels, Protect: r.Protect,
+		InputShapes: n.options.InputShapes}
 	return p, choice, left, nil
 }
 

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"sync"
 
+	"onnxprune/analysis/graph"
 	"onnxprune/analysis/plan"
+	"onnxprune/analysis/proof"
 	"onnxprune/onnxio"
 	"onnxprune/rewrite"
 	"onnxprune/runtime/verify"
@@ -48,6 +50,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"analyse", p.analyse, false},
 		{"select", p.choose, false},
 		{"rewrite", p.rewrite, false},
+		{"prove", p.prove, opt.DryRun || opt.Verify == VerifyOff},
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"save", p.save, opt.DryRun},
 		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
@@ -89,6 +92,8 @@ type pruning struct {
 	network *Network
 	plan    *plan.Plan
 	pruned  *onnxio.Model
+	linked  *graph.Graph // of pruned
+	static  *proof.Report
 	planOut *planFile
 }
 
@@ -269,10 +274,11 @@ func (p *pruning) rewrite(context.Context) (err error) {
 		return err
 	}
 	// What comes out must be a model that the same analysis understands, with the shapes that the plan worked out.
-	after, err := checkShapes(p.network, p.plan, p.pruned)
+	linked, after, err := checkShapes(p.network, p.plan, p.pruned)
 	if err != nil {
 		return err
 	}
+	p.linked = linked
 	p.report.After = costs(after, p.pruned)
 	p.metadata()
 	p.notes()
@@ -317,6 +323,12 @@ func (p *pruning) notes() {
 	}
 }
 
+// prove checks, without a run, that the pruned model follows from the original and the plan.
+func (p *pruning) prove(context.Context) (err error) {
+	p.static, err = p.network.prove(p.plan, p.linked)
+	return err
+}
+
 func (p *pruning) verify(ctx context.Context) error {
 	if p.opt.Verify == VerifyLoad { // what is left to prove is proven on the file, in reload
 		return nil
@@ -328,6 +340,7 @@ func (p *pruning) verify(ctx context.Context) error {
 	opt := p.opt.Compare
 	opt.Shapes = p.opt.InputShapes
 	p.report.Verification, err = compare(ctx, twin, p.pruned, p.plan, opt)
+	p.report.Verification.Static = p.static
 	return err
 }
 
@@ -348,7 +361,7 @@ func (p *pruning) save(context.Context) (err error) {
 // least compiled for a run.
 func (p *pruning) reload(ctx context.Context) error {
 	if p.opt.Verify == VerifyLoad {
-		p.report.Verification = Verification{Mode: VerifyLoad, Status: "passed",
+		p.report.Verification = Verification{Mode: VerifyLoad, Status: "passed", Static: p.static,
 			Summary: "the output was loaded again, its shapes are those that were worked out, and it compiles; it was not run"}
 	}
 	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
@@ -367,7 +380,7 @@ func (p *pruning) reload(ctx context.Context) error {
 		return fail(err)
 	}
 	defer m.Close()
-	if _, err := checkShapes(p.network, p.plan, m); err != nil {
+	if _, _, err := checkShapes(p.network, p.plan, m); err != nil {
 		return fail(err)
 	}
 	if p.opt.Verify != VerifyLoad {

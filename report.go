@@ -9,6 +9,7 @@ import (
 
 	"onnxprune/analysis/cost"
 	"onnxprune/analysis/plan"
+	"onnxprune/analysis/proof"
 	"onnxprune/analysis/selection"
 	"onnxprune/onnxio"
 	"onnxprune/runtime/verify"
@@ -91,6 +92,7 @@ type Verification struct {
 	Mode       string         `json:"mode"`
 	Status     string         `json:"status"` // "passed", "not verified"
 	Summary    string         `json:"summary"`
+	Static     *proof.Report  `json:"static,omitempty"` // what was compared without a run
 	Comparison *verify.Report `json:"comparison,omitempty"`
 	Notes      []string       `json:"notes,omitempty"` // the pruned file says that it comes from another original, or another plan
 }

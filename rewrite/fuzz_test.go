@@ -21,6 +21,7 @@ import (
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/plan"
+	"onnxprune/analysis/proof"
 	"onnxprune/analysis/selection"
 	"onnxprune/analysis/shape"
 	"onnxprune/onnxio"
@@ -152,6 +153,9 @@ func randomPrune(seed uint64) (err error) {
 	if _, err := analysed(pruned); err != nil {
 		return fmt.Errorf("the pruned model is not valid: %w", err)
 	}
+	if err := proven(a, p, pruned); err != nil {
+		return err
+	}
 	twin, err := rewrite.MaskedTwin(m, p)
 	if err != nil {
 		return fmt.Errorf("no masked twin: %w", err)
@@ -202,6 +206,24 @@ func randomPrune(seed uint64) (err error) {
 	}
 	if err := allNear(got, alone); err != nil {
 		return fmt.Errorf("pruning twice is not pruning the union once: %w", err)
+	}
+	return nil
+}
+
+// proven checks the pruned model as it is in memory, and as it is read again, against the original and the plan.
+func proven(a *channels.Analysis, p *plan.Plan, pruned *onnxio.Model) error {
+	read, err := onnxio.Parse(pruned.Bytes())
+	if err != nil {
+		return err
+	}
+	for _, m := range []*onnxio.Model{pruned, read} {
+		g, err := graph.Build(m)
+		if err != nil {
+			return err
+		}
+		if _, err := proof.Check(a, p, g, proof.Options{Threads: 1}); err != nil {
+			return fmt.Errorf("static proof: %w", err)
+		}
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (b *builder) keep(a atoms.Axis) []int {
 		return k
 	}
 	set := b.a.State.Set
-	var out []int
+	out := make([]int, 0, len(a.IDs))
 	for i, id := range a.IDs {
 		if !b.removed[set.Find(id)] {
 			out = append(out, i)
@@ -70,8 +70,6 @@ func (b *builder) keep(a atoms.Axis) []int {
 	}
 	if len(out) == len(a.IDs) {
 		out = nil
-	} else if out == nil {
-		out = []int{}
 	}
 	b.kept[a.Array] = out
 	return out

@@ -58,6 +58,8 @@ type Request struct {
 	MaxRatio    float64  `json:"max_ratio,omitempty"`
 	MinChannels int      `json:"min_channels,omitempty"`
 	Protect     []string `json:"protect,omitempty"`
+	// InputShapes fixed shapes that the model leaves open: what may go can depend on them.
+	InputShapes map[string][]int64 `json:"input_shapes,omitempty"`
 }
 
 // Cut is one cut as a user sees it: a weight, and what went with it.

@@ -164,6 +164,8 @@ func declared(t reflect.Type, at string, out map[string]string) {
 		declared(t.Elem(), at, out)
 	case reflect.Slice:
 		declared(t.Elem(), at+"[]", out)
+	case reflect.Map:
+		declared(t.Elem(), at+".*", out)
 	case reflect.Struct:
 		for i := range t.NumField() {
 			f := t.Field(i)

@@ -170,6 +170,9 @@ func (t *terminal) figures(r *onnxprune.Report) {
 // verification prints the comparison, output by output, and the sentence that sums it up.
 func (t *terminal) verification(v onnxprune.Verification) {
 	t.title("Verification")
+	if s := v.Static; s != nil {
+		t.printf("every node, attribute and tensor is what the original and the plan make it: %d nodes, %d tensors, %d of them cut\n", s.Nodes, s.Tensors, s.Cut)
+	}
 	if v.Comparison != nil {
 		t.comparison(v.Comparison)
 	}
