@@ -1,12 +1,12 @@
 package channels
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/channels/ops"
-	"onnxprune/analysis/fold"
 	"onnxprune/analysis/graph"
 	"onnxprune/onnxio"
 )
@@ -25,23 +25,6 @@ type Param struct {
 	Reason *atoms.Reason // why none of its channels can go; nil when at least one can
 	Free   int           // how many of its channels can go
 	Used   *Used         // the layer's operand, where it is computed from this and other constants; nil where it is the weight itself
-}
-
-// Used is a weight as a layer uses it, where arithmetic of the graph stands between the constant and the layer.
-type Used struct {
-	Value *graph.Value // the operand
-	Axis  int          // of output channels, in Value
-	Of    []int        // by index of that axis: the index of the parameter's own axis that is the same channel; -1 for none
-
-	values *fold.Values
-}
-
-// Elements works the operand out.
-func (u *Used) Elements() (*fold.Tensor, error) { return u.values.Of(u.Value) }
-
-// Named reports whether a name is the parameter's: its own, or that of the operand that is computed from it.
-func (p *Param) Named(name string) bool {
-	return p.Name == name || p.Used != nil && p.Used.Value.FullName() == name
 }
 
 // foreign says why a node of the main graph that came out of a call can not stand there, so that nothing can change in it; "" where it can.
@@ -116,9 +99,13 @@ func (a *Analysis) param(n *graph.Node, input, out int, axis atoms.Axis) *Param 
 	p := &Param{Value: v, Axis: out, Nodes: []*graph.Node{n}, Input: input}
 	if !axis.Fixed() {
 		p.IDs = axis.IDs
-		if o := a.owners[axis.IDs[0]]; o.array != nil && !v.Constant() { // the constant that the operand comes from
-			p.Value, p.Axis, p.IDs = o.array.Owner.Value, o.array.Owner.Axis, o.array.IDs
-			axis = atoms.Axis{Array: o.array}
+		from := a.owners[axis.IDs[0]].array // the constant that the operand comes from
+		if a.arithmetic(v, map[*graph.Value]bool{}) {
+			from = cmp.Or(a.stem(v, axis), from)
+		}
+		if from != nil && !v.Constant() {
+			p.Value, p.Axis, p.IDs = from.Owner.Value, from.Owner.Axis, from.IDs
+			axis = atoms.Axis{Array: from}
 		}
 	} else if !v.Constant() {
 		if w := source(v); w != nil {
@@ -140,51 +127,6 @@ func (a *Analysis) param(n *graph.Node, input, out int, axis atoms.Axis) *Param 
 	a.judge(p, axis)
 	p.Used = a.used(v, out, p)
 	return p
-}
-
-// used returns the layer's operand where it is computed, with more than moves of elements and changes of type, and can be worked out.
-func (a *Analysis) used(v *graph.Value, out int, p *Param) *Used {
-	if v.Constant() || len(p.IDs) == 0 || !a.arithmetic(v, map[*graph.Value]bool{}) || !a.State.Folds.Can(v) {
-		return nil
-	}
-	labels := a.State.Labels[v.ID]
-	if out >= len(labels) || labels[out].Fixed() {
-		return nil
-	}
-	at := map[atoms.ID]int{}
-	for i, id := range p.IDs {
-		if _, ok := at[a.State.Set.Find(id)]; !ok {
-			at[a.State.Set.Find(id)] = i
-		}
-	}
-	u := &Used{Value: v, Axis: out, values: a.State.Folds}
-	for j, id := range labels[out].IDs {
-		i, ok := at[a.State.Set.Find(id)]
-		switch {
-		case len(labels[out].IDs) == len(p.IDs) && a.State.Set.Find(p.IDs[j]) == a.State.Set.Find(id): // several may be one class
-			i = j
-		case !ok:
-			i = -1
-		}
-		u.Of = append(u.Of, i)
-	}
-	return u
-}
-
-// plain lists the operators that give the elements of their operand as they are: moved, converted, or told what they stand for.
-var plain = []string{"Identity", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "CastLike", "Concat", "Split", "Slice", "Gather",
-	"DequantizeLinear", "QuantizeLinear", "Expand", "Tile"}
-
-// arithmetic reports whether a value that is computed from constants is more than their elements.
-func (a *Analysis) arithmetic(v *graph.Value, seen map[*graph.Value]bool) bool {
-	if v == nil || v.Constant() || seen[v] || !a.State.IsStatic(v) {
-		return false
-	}
-	seen[v] = true
-	if !slices.Contains(plain, v.Producer.Op) {
-		return true
-	}
-	return slices.ContainsFunc(v.Producer.Inputs, func(in *graph.Value) bool { return a.arithmetic(in, seen) })
 }
 
 // judge counts the channels that can go, and says why where there are none.
