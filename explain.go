@@ -69,7 +69,7 @@ func (n *explainer) explain(name string) (*Explanation, error) {
 
 func (n *Network) parameter(name string) *channels.Param {
 	for _, p := range n.Channels.Params {
-		if p.Name == name {
+		if p.Named(name) {
 			return p
 		}
 	}
@@ -102,6 +102,12 @@ func (n *Network) nearest(name string) string {
 
 func (n *explainer) explainParam(name string, p *channels.Param) (*Explanation, error) {
 	e := &Explanation{Name: name, Is: fmt.Sprintf("%s%s, the weight of %s", n.Shapes.Of(p.Value).Elem, dims(p.Shape), layers(p.Nodes)), about: p.Name}
+	switch {
+	case p.Used != nil && name == p.Used.Value.FullName():
+		e.Is += fmt.Sprintf(", computed in the graph from %s and other constants", p.Name)
+	case p.Used != nil:
+		e.Is += fmt.Sprintf(", which reads it as %q, computed in the graph from constants", p.Used.Value.FullName())
+	}
 	ax := n.axis(p.Axis, n.outputs(p), p.IDs, p.Value)
 	if len(p.IDs) == 0 && p.Reason != nil {
 		ax.Pins = []Reason{{p.Reason.Text, int(p.Out)}}

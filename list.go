@@ -24,6 +24,7 @@ type Param struct {
 	Shared   int     `json:"shared"`   // how many layers read it
 	InBody   bool    `json:"in_body"`  // it lies in a control-flow body
 	Follows  string  `json:"follows"`  // of a vector: the weight whose channels it has, or ""
+	Computed string  `json:"computed"` // the layer's operand, where the graph computes it from this and other constants; or ""
 }
 
 // Params lists the weights of convolutions and linear layers in graph order; with all, also those of control-flow bodies,
@@ -64,6 +65,9 @@ func (n *Network) param(p *channels.Param) Param {
 		Prunable: p.Free, Shared: len(p.Nodes), InBody: p.Value.InBody(), Type: n.Shapes.Of(p.Value).Elem.String()}
 	if p.Reason != nil {
 		e.Reason = p.Reason.Text
+	}
+	if p.Used != nil {
+		e.Computed = p.Used.Value.FullName()
 	}
 	return e
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"onnxprune/analysis/graph"
@@ -317,6 +318,18 @@ func (p *pruning) notes() {
 	}
 	if p.report.Before.BodyMACs > 0 {
 		p.note("control-flow bodies hold %d more MACs for one pass of each; how often they run is known only at run time", p.report.Before.BodyMACs)
+	}
+	if folds := p.plan.Folds; len(folds) > 0 {
+		names := make([]string, len(folds))
+		for i, f := range folds {
+			names[i] = f.Value
+		}
+		const most = 3
+		text := strings.Join(names[:min(most, len(names))], ", ")
+		if more := len(names) - most; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+		p.note("computed from constants in a way that the cut would change, so worked out before it and stored: %s", text)
 	}
 	for _, why := range p.plan.Inexact {
 		p.note("inexact: %s", why)

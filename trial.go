@@ -17,6 +17,7 @@ type Trial struct {
 	Tensors    []Change   `json:"tensors"`
 	Operands   []Change   `json:"operands,omitempty"`
 	Attributes []Change   `json:"attributes,omitempty"`
+	Stored     []string   `json:"stored,omitempty"` // values computed from constants that would be worked out before the cut
 	Frozen     []string   `json:"frozen,omitempty"`
 	Plan       *plan.Plan `json:"-"`
 }
@@ -88,6 +89,9 @@ func (n *Network) describe(p *plan.Plan) *Trial {
 			}
 		}
 		t.Attributes = append(t.Attributes, c)
+	}
+	for _, f := range p.Folds {
+		t.Stored = append(t.Stored, f.Value)
 	}
 	for _, f := range p.Freezes {
 		t.Frozen = append(t.Frozen, f.Value)

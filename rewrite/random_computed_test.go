@@ -12,7 +12,8 @@ import (
 var computed = []blockKind{
 	{"computedConv", 9, (*graphs).computedConv}, {"computedConv", 9, (*graphs).computedConv}, {"computedTranspose", 9, (*graphs).computedTranspose},
 	{"computedLinear", 9, (*graphs).computedLinear}, {"computedGrouped", 9, (*graphs).computedGrouped}, {"computedTwice", 9, (*graphs).computedTwice},
-	{"computedNorm", 9, (*graphs).computedNorm}, {"computedBias", 9, (*graphs).computedBias},
+	{"computedNorm", 9, (*graphs).computedNorm}, {"computedBias", 9, (*graphs).computedBias}, {"computedReturned", 9, (*graphs).computedReturned},
+	{"computedCaptured", 9, (*graphs).computedCaptured}, {"computedInFunction", 9, (*graphs).computedInFunction},
 }
 
 // parametrisations make a weight [o,c,k,k] out of constants.
@@ -247,4 +248,42 @@ func (g *graphs) computedBias(f feat) feat {
 	w := g.parametrised(int64(out), int64(f.c), k)
 	moved := g.reduce("ReduceSum", g.Mul(w, g.Weight(g.id("mean"), 1, int64(f.c), 1, 1)), false, 1, 2, 3)
 	return feat{g.convolve(f.name, w, k, g.Sub(g.Vector(g.id("bias"), int64(out), 0, 0.1), moved)), out, f.h, f.w}
+}
+
+// computedReturned hands the norms of the weight out beside what the model is for.
+func (g *graphs) computedReturned(f feat) feat {
+	out := int64(g.width())
+	v := g.base(out, int64(f.c), 1, 1)
+	norm := g.length(v, 1, 2, 3)
+	g.Output(g.length(norm, 0, 1, 2, 3), onnxio.Float)
+	if g.r.IntN(2) == 0 {
+		g.Output(norm, onnxio.Float)
+	}
+	return feat{g.convolve(f.name, g.Div(v, norm), 1), int(out), f.h, f.w}
+}
+
+// computedCaptured has a body read the norm.
+func (g *graphs) computedCaptured(f feat) feat {
+	out := int64(g.width())
+	v := g.base(out, int64(f.c), 1, 1)
+	norm := g.length(v, 0, 1, 2, 3)
+	body := func(name, op string) *testmodels.Builder {
+		s := g.Body(g.id(name))
+		s.Output(s.Node(op, []string{norm}), onnxio.Float)
+		return s
+	}
+	scale := g.Named(g.id("If")).Node("If", []string{g.Const([]bool{true})}, testmodels.Attrs{"then_branch": body("then", "Relu"), "else_branch": body("else", "Abs")})
+	return feat{g.Mul(g.convolve(f.name, g.Div(v, norm), 1), scale), int(out), f.h, f.w}
+}
+
+// computedInFunction computes the weight in a function of the model, from constants of its own.
+func (g *graphs) computedInFunction(f feat) feat {
+	out := int64(g.width())
+	name := g.id("Normed")
+	g.Builder.Function("fuzz", name, []string{"in"}, []string{"out"}, nil, func(b *testmodels.Builder) {
+		v := b.Weight("v", out, int64(f.c), 1, 1)
+		norm := b.ReduceMax(b.Node("Abs", []string{v}), 1, 2, 3)
+		b.NodeTo("Conv", []string{"in", b.Div(v, norm)}, []string{"out"})
+	})
+	return feat{g.Node("fuzz::"+name, []string{f.name}), int(out), f.h, f.w}
 }

@@ -17,9 +17,10 @@ type graphs struct {
 	n    int    // of names
 	live []feat // values that may be read on
 
-	batch int64                      // of the input; 0 where it is a symbol
-	exact []feat                     // values that are whole numbers, the same bit by bit in whatever order they were summed
-	drawn func(name string, ok bool) // is told of every block
+	batch  int64                      // of the input; 0 where it is a symbol
+	plugin bool                       // the outputs come out of an operator that nothing knows
+	exact  []feat                     // values that are whole numbers, the same bit by bit in whatever order they were summed
+	drawn  func(name string, ok bool) // is told of every block
 }
 
 // feat is a value of shape [batch, c, h, w].
@@ -53,12 +54,19 @@ func drawModel(seed uint64, drawn func(name string, ok bool)) (*testmodels.Build
 	if !slices.Contains(seeds, seed) {
 		g.extend(rand.New(rand.NewPCG(seed, 0xc0de)))
 	}
+	var ends []string
 	for k := range 1 + r.IntN(2) {
 		f := g.pick()
 		if k == 0 {
 			f = g.live[len(g.live)-1]
 		}
-		g.Output(g.finish(f), onnxio.Float)
+		ends = append(ends, g.finish(f))
+	}
+	if g.plugin { // an operator that nothing here knows picks from them, as those of TensorRT pick boxes
+		ends = g.NodeN(pluginDomain+"::Select", ends, 2)
+	}
+	for _, y := range ends {
+		g.Output(y, onnxio.Float)
 	}
 	return g.Builder, []int{1 + r.IntN(2)*btoi(batch != any(1)), c, s, s}
 }
@@ -136,13 +144,16 @@ func (g *graphs) step() {
 	g.block(family)
 }
 
-// extend adds blocks of the kinds that came later, by numbers of their own, to half of the models.
+// pluginDomain is that of operators which no rule and no runtime knows.
+const pluginDomain = "plugin"
+
+// extend adds what came later, by numbers of its own, to half of the models.
 func (g *graphs) extend(r *rand.Rand) {
 	if r.IntN(2) > 0 {
 		return
 	}
 	own := g.r
-	g.r = r
+	g.r, g.plugin = r, r.IntN(4) == 0
 	for range 1 + r.IntN(3) {
 		g.block(computed)
 	}

@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -23,6 +24,7 @@ type Param struct {
 	IDs    []atoms.ID    // the atoms of the output axis; nil where it carries none
 	Reason *atoms.Reason // why none of its channels can go; nil when at least one can
 	Free   int           // how many of its channels can go
+	Used   *Used         // the layer's operand, where it is computed from this and other constants; nil where it is the weight itself
 }
 
 // foreign says why a node of the main graph that came out of a call can not stand there, so that nothing can change in it; "" where it can.
@@ -97,9 +99,13 @@ func (a *Analysis) param(n *graph.Node, input, out int, axis atoms.Axis) *Param 
 	p := &Param{Value: v, Axis: out, Nodes: []*graph.Node{n}, Input: input}
 	if !axis.Fixed() {
 		p.IDs = axis.IDs
-		if o := a.owners[axis.IDs[0]]; o.array != nil && !v.Constant() { // the constant that the operand comes from
-			p.Value, p.Axis, p.IDs = o.array.Owner.Value, o.array.Owner.Axis, o.array.IDs
-			axis = atoms.Axis{Array: o.array}
+		from := a.owners[axis.IDs[0]].array // the constant that the operand comes from
+		if a.arithmetic(v, map[*graph.Value]bool{}) {
+			from = cmp.Or(a.stem(v, axis), from)
+		}
+		if from != nil && !v.Constant() {
+			p.Value, p.Axis, p.IDs = from.Owner.Value, from.Owner.Axis, from.IDs
+			axis = atoms.Axis{Array: from}
 		}
 	} else if !v.Constant() {
 		if w := source(v); w != nil {
@@ -119,6 +125,7 @@ func (a *Analysis) param(n *graph.Node, input, out int, axis atoms.Axis) *Param 
 		p.Out = p.Shape[p.Axis]
 	}
 	a.judge(p, axis)
+	p.Used = a.used(v, out, p)
 	return p
 }
 

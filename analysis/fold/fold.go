@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"sync"
 
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/shape"
@@ -23,13 +24,14 @@ type Tensor struct {
 	Data  []float64 // row-major; not to be changed
 }
 
-// Values works out the values of one model. It must not be used by several goroutines at once.
+// Values works out the values of one model. Several goroutines may use it; they work one after the other.
 type Values struct {
+	mu     sync.Mutex
 	graph  *graph.Graph
 	shapes *shape.Result
 	static []bool // by Value.ID
 	can    map[*graph.Value]bool
-	done   map[*graph.Value]*Tensor
+	done   map[*graph.Value]*Tensor // what several nodes read
 }
 
 // New returns the values of a model whose shapes are known.
@@ -42,6 +44,12 @@ const maxElements = 1 << 28
 
 // Can reports whether a value can be worked out: it is a constant, or known operators compute it from such.
 func (f *Values) Can(v *graph.Value) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.able(v)
+}
+
+func (f *Values) able(v *graph.Value) bool {
 	if v == nil {
 		return false
 	}
@@ -69,7 +77,7 @@ func (f *Values) judge(v *graph.Value) bool {
 		return false
 	}
 	for _, x := range n.Inputs {
-		if x != nil && !f.Can(x) {
+		if x != nil && !f.able(x) {
 			return false
 		}
 	}
@@ -79,17 +87,25 @@ func (f *Values) judge(v *graph.Value) bool {
 
 // Of works a value out, which Can must be true of. What is left to fail is the reading of constants.
 func (f *Values) Of(v *graph.Value) (*Tensor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.of(v)
+}
+
+func (f *Values) of(v *graph.Value) (*Tensor, error) {
 	if t := f.done[v]; t != nil {
 		return t, nil
 	}
-	if !f.Can(v) {
+	if !f.able(v) {
 		return nil, fmt.Errorf("%q can not be worked out from constants", v.FullName())
 	}
 	t, err := f.compute(v)
 	if err != nil {
 		return nil, fmt.Errorf("working out %q: %w", v.FullName(), err)
 	}
-	f.done[v] = t
+	if len(v.Uses) > 1 {
+		f.done[v] = t
+	}
 	return t, nil
 }
 
@@ -107,7 +123,7 @@ func (f *Values) compute(v *graph.Value) (t *Tensor, err error) {
 	for _, x := range v.Producer.Inputs {
 		var operand *Tensor
 		if x != nil {
-			if operand, err = f.Of(x); err != nil {
+			if operand, err = f.of(x); err != nil {
 				return nil, err
 			}
 		}

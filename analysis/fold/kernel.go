@@ -31,7 +31,7 @@ type call struct {
 
 // in returns an operand, nil where it is absent.
 func (c *call) in(i int) *Tensor {
-	if i < len(c.ins) {
+	if i >= 0 && i < len(c.ins) {
 		return c.ins[i]
 	}
 	return nil
@@ -46,7 +46,7 @@ func (c *call) dims(i int) []int {
 	return d
 }
 
-// integers returns a list from an attribute, or from an operand; ok is false where neither is there.
+// integers returns a list from an attribute, or from an operand (-1 for none); ok is false where neither is there.
 func (c *call) integers(attr string, input int) (vs []int, ok bool) {
 	if list, has := c.node.Ints(attr); has {
 		for _, v := range list {
@@ -54,7 +54,7 @@ func (c *call) integers(attr string, input int) (vs []int, ok bool) {
 		}
 		return vs, true
 	}
-	if t := c.in(input); input >= 0 && t != nil {
+	if t := c.in(input); t != nil {
 		for _, v := range t.Data {
 			vs = append(vs, int(v))
 		}

@@ -1,7 +1,8 @@
 // Package importance scores the output channels of a weight: the lower the score, the sooner a channel goes.
 //
 // The criteria are those of PaddleSlim's Pruner (l1_norm, geometry_median, bn_scale), with l2_norm and random beside them.
-// Scores are computed in float64 on the weight as the model uses it: a quantised weight is dequantised first.
+// Scores are computed in float64 on the weight as the model uses it: a quantised weight is dequantised first, and one that the graph
+// computes from constants (the norm of its filters, a low-rank update) is worked out.
 package importance
 
 import (
@@ -66,7 +67,7 @@ func Scores(c Criterion, p *channels.Param, seed uint64) ([]float64, error) {
 	if c == BNScale {
 		return bnScale(p)
 	}
-	if p.Tensor == nil { // computed from a shape: all filters are alike
+	if p.Tensor == nil && p.Used == nil { // computed from a shape: all filters are alike
 		return make([]float64, p.Out), nil
 	}
 	if c == GeometryMedian {
@@ -110,6 +111,9 @@ const runLength = 4096
 // runs hands the elements of the weight out in order, in runs that belong to one output channel; a quantised weight is
 // dequantised. Only one run is in memory at a time.
 func runs(p *channels.Param, visit func(ch int, vs []float64)) error {
+	if p.Used != nil {
+		return usedRuns(p.Used, visit)
+	}
 	t := p.Tensor
 	raw, err := t.Raw()
 	if err != nil {
@@ -146,6 +150,24 @@ func runs(p *channels.Param, visit func(ch int, vs []float64)) error {
 		}
 		visit(ch, vs)
 		at += len(vs)
+	}
+	return nil
+}
+
+// usedRuns is runs of a weight that is computed in the graph.
+func usedRuns(u *channels.Used, visit func(ch int, vs []float64)) error {
+	t, err := u.Elements()
+	if err != nil {
+		return err
+	}
+	inner := 1
+	for _, d := range t.Shape[u.Axis+1:] {
+		inner *= d
+	}
+	for at := 0; at < len(t.Data); at += inner {
+		if ch := u.Of[at/inner%len(u.Of)]; ch >= 0 {
+			visit(ch, t.Data[at:at+inner])
+		}
 	}
 	return nil
 }

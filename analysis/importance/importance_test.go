@@ -159,3 +159,53 @@ func TestParseNamesTheCriteria(t *testing.T) {
 		t.Errorf("l3_norm: got %v, want an error that names it and what there is", err)
 	}
 }
+
+// A weight that the graph computes is scored as the layer uses it, whatever the constants look like that it comes from, and the other
+// way round: by index of the constant's own axis.
+func TestComputedWeightsAreScoredAsTheyAreUsed(t *testing.T) {
+	type B = testmodels.Builder
+	model := func(weight func(b *B) string) *B {
+		b := testmodels.New(13)
+		x := b.Input("x", onnxio.Float, 1, 2, 8, 8)
+		b.ConstDims("w", []int64{3, 2, 1, 1}, []float32{30, -40, 0.3, 0.4, 6, 8}) // of lengths 50, 0.5 and 10
+		y := b.Node("Conv", []string{x, weight(b)})
+		b.Output(b.Conv("head", y, 3, 5, 1), onnxio.Float, 1, 5, 8, 8)
+		return b
+	}
+	// g*w/|w| with g of 1, 10 and 2: filters (0.6,-0.8), (6,8) and (1.2,1.6)
+	normed := func(b *B) string {
+		norm := b.Node("ReduceL2", []string{"w"}, testmodels.Attrs{"axes": []int{1, 2, 3}})
+		return b.Mul(b.ConstDims("g", []int64{3, 1, 1, 1}, []float32{1, 10, 2}), b.Div("w", norm))
+	}
+	apart := func(x, y []float64) float64 { return math.Hypot(x[0]-y[0], x[1]-y[1]) }
+	a, b, c := []float64{0.6, -0.8}, []float64{6, 8}, []float64{1.2, 1.6}
+	for _, e := range []struct {
+		what      string
+		weight    func(b *B) string
+		criterion importance.Criterion
+		want      []float64
+	}{
+		{"sums of magnitudes", normed, importance.L1Norm, []float64{1.4, 14, 2.8}},
+		{"lengths", normed, importance.L2Norm, []float64{1, 10, 2}},
+		{"distances", normed, importance.GeometryMedian, []float64{apart(a, b) + apart(a, c), apart(a, b) + apart(b, c), apart(a, c) + apart(b, c)}},
+		{"filters in another order", func(b *B) string {
+			return b.Gather(normed(b), b.Const([]int64{2, 0, 1}), 0)
+		}, importance.L2Norm, []float64{1, 10, 2}},
+		{"a weight that is only moved is read where it lies", func(b *B) string {
+			return b.Reshape(b.Reshape("w", 6), 3, 2, 1, 1)
+		}, importance.L1Norm, []float64{70, float64(float32(0.3)) + float64(float32(0.4)), 14}},
+	} {
+		t.Run(e.what, func(t *testing.T) {
+			got, err := importance.Scores(e.criterion, param(t, model(e.weight)), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.EqualFunc(got, e.want, func(x, y float64) bool { return math.Abs(x-y) <= 1e-6*(1+math.Abs(y)) }) {
+				t.Errorf("%v, want %v", got, e.want)
+			}
+		})
+	}
+	if _, err := importance.Scores("l3_norm", param(t, model(normed)), 0); err == nil || !strings.Contains(err.Error(), "not known") {
+		t.Errorf("an unknown criterion: %v", err)
+	}
+}

@@ -91,7 +91,7 @@ func CheckRatio(r float64) error {
 // find returns the weight of that name, or of the layer or output of that name; nil where there is none.
 func find(a *channels.Analysis, name string) (*channels.Param, error) {
 	for _, p := range a.Params {
-		if p.Name == name {
+		if p.Named(name) {
 			return p, nil
 		}
 	}

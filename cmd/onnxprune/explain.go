@@ -132,6 +132,13 @@ func (t *terminal) trial(r *onnxprune.Trial) {
 			t.printf("  %s%s: %s%s\n", part.mark, c.What, before, c.After)
 		}
 	}
+	for i, v := range r.Stored {
+		if i == mostChanges {
+			t.printf("  and %s\n", plural(len(r.Stored)-i, "more value"))
+			break
+		}
+		t.printf("  %s, which is computed from constants, would be worked out before the cut and stored\n", v)
+	}
 	for i, v := range r.Frozen {
 		if i == mostChanges {
 			t.printf("  and %s\n", plural(len(r.Frozen)-i, "more number"))
