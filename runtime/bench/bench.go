@@ -1,13 +1,15 @@
 // Package bench measures the latency of models.
 //
-// Several models are measured interleaved: every round runs each of them once, and the next round begins with the next model. What
-// slows the machine down for a while slows all of them, and their ratio, taken round by round, stays true where the times
-// themselves do not. Inputs are made before the clock starts, and outputs are dropped after it stops.
+// Several models are measured interleaved: every round runs each of them once. What slows the machine down for a while slows all of
+// them, and their ratio, taken round by round, stays true where the times themselves do not. A run feels what ran just before it (caches, the
+// scheduler's debts), so the order of a round is drawn anew, and the round after it runs in the opposite order. Inputs are made before the clock starts, and outputs are dropped after it stops.
 package bench
 
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"onnxprune/runtime/engine"
@@ -101,13 +103,19 @@ func run(ctx context.Context, list []*measured, opt Options) error {
 			return m.failed(err)
 		}
 	}
+	draw := rand.New(rand.NewPCG(1, 0)) // the same order in every measurement
 	clock := func(what string, each time.Duration, least int, take func(*measured, time.Duration)) error {
 		total := each * time.Duration(len(list))
 		start := time.Now()
+		var order []int
 		for round := 0; round < least || time.Since(start) < total; round++ {
+			if round%2 == 0 {
+				order = draw.Perm(len(list))
+			} else {
+				slices.Reverse(order)
+			}
 			times := make([]time.Duration, len(list))
-			for i := range list {
-				k := (i + round) % len(list)
+			for _, k := range order {
 				d, err := list[k].Session.Time(ctx)
 				if err != nil {
 					return list[k].failed(err)
