@@ -33,6 +33,8 @@ type PruneOptions struct {
 	Verify  string         // VerifyMasked ("" too), VerifyLoad or VerifyOff
 	Compare verify.Options // of the comparison
 
+	Bench *BenchOptions // measure the latency before and after; nil: not
+
 	Stage func(name string) // called when a stage begins; may be nil
 }
 
@@ -55,6 +57,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"save", p.save, opt.DryRun},
 		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
+		{"bench", p.bench, opt.Bench == nil},
 	} {
 		if s.skip {
 			continue
@@ -122,6 +125,14 @@ func (p *pruning) check(context.Context) error {
 	}
 	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0 || len(p.opt.Protect) > 0 || p.opt.MaxRatio != 0 || p.opt.MinChannels != 0) {
 		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
+	}
+	if p.opt.Bench != nil {
+		if p.opt.DryRun {
+			return usage("a dry run runs nothing, so it can not measure latency")
+		}
+		if err := p.opt.Bench.check(); err != nil {
+			return err
+		}
 	}
 	if p.opt.DryRun {
 		return nil
@@ -405,5 +416,26 @@ func (p *pruning) reload(ctx context.Context) error {
 	} else if err != nil {
 		return fail(err)
 	}
+	return nil
+}
+
+// bench measures the latency of input and output. The output is complete by now: what goes wrong here is noted and no error.
+func (p *pruning) bench(ctx context.Context) error {
+	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
+		p.note("latency was not measured: what went into a stream can not be run")
+		return nil
+	}
+	opt := *p.opt.Bench
+	opt.Feed.Seed, opt.Feed.Shapes, opt.Feed.Files = p.opt.Compare.Seed, p.opt.InputShapes, p.opt.Compare.Inputs
+	opt.Feed.Picture = p.opt.Compare.Picture
+	r, err := Bench(ctx, []string{p.in, p.out}, opt)
+	if err != nil {
+		if ctx.Err() != nil {
+			p.note("the measurement of latency was interrupted; the output is complete")
+		} else {
+			p.note("latency was not measured: %s", Line(err))
+		}
+	}
+	p.report.Bench = r
 	return nil
 }

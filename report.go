@@ -33,6 +33,7 @@ type Report struct {
 	After        Cost         `json:"after"`
 	Verification Verification `json:"verification"`
 	Accuracy     Accuracy     `json:"accuracy"`
+	Bench        *BenchReport `json:"bench,omitempty"` // latency of the input and the output
 	Stages       []Stage      `json:"stages"`
 	Warnings     []string     `json:"warnings,omitempty"` // what is likely not wanted
 	Notes        []string     `json:"notes,omitempty"`

@@ -22,6 +22,7 @@ type RunOptions struct {
 	Feed    feed.Options    // files, and the seed of what is made by chance
 	Runtime runtime.Options // engine, threads, memory limit, intermediate values to keep, profile
 	Output  string          // folder that outputs are written to; "" writes nothing
+	Runs    int             // how often a measured run is repeated, after a first one that does not count; 0: one run, cold
 	Format  string          // FormatNPY, FormatPB or FormatRaw; "": FormatNPY
 }
 
@@ -32,8 +33,10 @@ type RunReport struct {
 	Seed       uint64      `json:"seed"` // of the inputs that were made by chance
 	Inputs     []RunInput  `json:"inputs"`
 	Outputs    []RunOutput `json:"outputs"`
-	Seconds    float64     `json:"seconds"`     // of the run alone
-	PeakMemory int64       `json:"peak_memory"` // most bytes that intermediate values took at one time
+	Seconds    float64     `json:"seconds"`             // of the run alone; the mean of many
+	Runs       int         `json:"runs"`                // that were measured
+	FirstRun   float64     `json:"first_run,omitempty"` // seconds of the first, cold run, where it was not measured
+	PeakMemory int64       `json:"peak_memory"`         // most bytes that intermediate values took at one time
 	Folder     string      `json:"folder,omitempty"`
 }
 
@@ -75,6 +78,9 @@ func NewRunner(path string, opt RunOptions) (*Runner, error) {
 	}
 	if !slices.Contains([]string{FormatNPY, FormatPB, FormatRaw}, opt.Format) {
 		return nil, usage("format %q is not known; there are %s, %s and %s", opt.Format, FormatNPY, FormatPB, FormatRaw)
+	}
+	if opt.Runs < 0 {
+		return nil, usage("%d runs: the number is negative", opt.Runs)
 	}
 	if err := checkFolder(opt.Output); err != nil {
 		return nil, err
@@ -140,8 +146,9 @@ func (r *Runner) Close() error {
 // Inputs returns the inputs that a run needs.
 func (r *Runner) Inputs() []*onnxio.ValueInfo { return r.session.Inputs() }
 
-// Profile returns where the runs so far spent their time; Options.Profile must have been set.
-func (r *Runner) Profile() runtime.Profile { return r.session.Profile() }
+// Profile returns where the runs so far spent their time, for one of as many as RunOptions.Runs say; Options.Profile must have
+// been set.
+func (r *Runner) Profile() runtime.Profile { return r.session.Profile().PerRun(max(r.opt.Runs, 1)) }
 
 // Run makes the inputs, runs the model once, and writes the outputs to a folder: Output, or the one below it that is named. Either all
 // outputs are written or none.
@@ -154,13 +161,12 @@ func (r *Runner) Run(ctx context.Context, files map[string]string, below string)
 	if err != nil {
 		return nil, &ModelError{r.path, err}
 	}
-	start := time.Now()
-	values, err := r.session.Run(ctx, feed.Values(ins))
+	report := &RunReport{Model: r.path, Engine: r.opt.Runtime.Engine.String(), Seed: from.Seed, Inputs: []RunInput{}, Outputs: []RunOutput{}}
+	values, err := r.repeat(ctx, feed.Values(ins), report)
 	if err != nil {
 		return nil, r.failed(err)
 	}
-	report := &RunReport{Model: r.path, Engine: r.opt.Runtime.Engine.String(), Seed: from.Seed, Seconds: time.Since(start).Seconds(),
-		PeakMemory: r.session.Memory().Peak, Inputs: []RunInput{}, Outputs: []RunOutput{}}
+	report.PeakMemory = r.session.Memory().Peak
 	for _, in := range ins {
 		report.Inputs = append(report.Inputs, describeInput(in, from.Files[in.Name] == ""))
 	}
@@ -180,6 +186,28 @@ func (r *Runner) Run(ctx context.Context, files map[string]string, below string)
 		report.Outputs[i].File = name
 	}
 	return report, err
+}
+
+// repeat runs the model as often as the options say, and times it. What the first of many runs took is not that of the others: memory is
+// found, caches are filled; the profile leaves it out too.
+func (r *Runner) repeat(ctx context.Context, inputs map[string]value.Value, report *RunReport) (values map[string]value.Value, err error) {
+	report.Runs = max(r.opt.Runs, 1)
+	start := time.Now()
+	if r.opt.Runs > 0 {
+		if _, err := r.session.Run(ctx, inputs); err != nil {
+			return nil, err
+		}
+		report.FirstRun = time.Since(start).Seconds()
+		r.session.ResetProfile()
+		start = time.Now()
+	}
+	for range report.Runs {
+		if values, err = r.session.Run(ctx, inputs); err != nil {
+			return nil, err
+		}
+	}
+	report.Seconds = time.Since(start).Seconds() / float64(report.Runs)
+	return values, nil
 }
 
 // namedTensor is a tensor among the results.

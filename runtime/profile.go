@@ -24,26 +24,52 @@ type Profile struct {
 	Nodes     []Timing
 }
 
-// Profile returns the times since the session was made. Without Options.Profile it is empty.
+// PerRun returns the profile of one of n equal runs.
+func (p Profile) PerRun(n int) Profile {
+	divide := func(list []Timing) []Timing {
+		out := slices.Clone(list)
+		for i := range out {
+			t := &out[i]
+			t.Calls, t.Total, t.Self = t.Calls/int64(n), t.Total/time.Duration(n), t.Self/time.Duration(n)
+		}
+		return out
+	}
+	return Profile{divide(p.Operators), divide(p.Nodes)}
+}
+
+// ResetProfile begins the profile anew: what ran before is forgotten. No run may be going on.
+func (s *Session) ResetProfile() {
+	s.steps(func(st *step) {
+		st.calls.Store(0)
+		st.total.Store(0)
+		st.self.Store(0)
+	})
+}
+
+// steps visits the steps of the programs that are compiled.
+func (s *Session) steps(f func(*step)) {
+	s.mu.Lock()
+	open := s.open
+	s.mu.Unlock()
+	for _, c := range []*compiled{s.frozen, open} {
+		if c != nil {
+			c.program.walk(f)
+		}
+	}
+}
+
+// Profile returns the times since the session was made, or since ResetProfile. Without Options.Profile it is empty.
 func (s *Session) Profile() Profile {
 	var p Profile
 	if !s.options.Profile {
 		return p
 	}
-	s.mu.Lock()
-	open := s.open
-	s.mu.Unlock()
-	for _, c := range []*compiled{s.frozen, open} {
-		if c == nil {
-			continue
+	s.steps(func(st *step) {
+		if n := st.calls.Load(); n > 0 {
+			p.Nodes = append(p.Nodes, Timing{st.path, qualified(st.domain, st.op), n,
+				time.Duration(st.total.Load()), time.Duration(st.self.Load())})
 		}
-		c.program.walk(func(st *step) {
-			if n := st.calls.Load(); n > 0 {
-				p.Nodes = append(p.Nodes, Timing{st.path, qualified(st.domain, st.op), n,
-					time.Duration(st.total.Load()), time.Duration(st.self.Load())})
-			}
-		})
-	}
+	})
 	at := map[string]int{}
 	for _, n := range p.Nodes {
 		i, ok := at[n.Op]

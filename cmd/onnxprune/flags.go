@@ -51,7 +51,7 @@ func pruneFlags() []cli.Flag {
 	for i, c := range importance.Criteria {
 		criteria[i] = string(c)
 	}
-	return append([]cli.Flag{
+	flags := append([]cli.Flag{
 		&cli.StringSliceFlag{Name: "params", Aliases: []string{"pruned_params"}, Usage: "parameters to prune: `NAMES` or patterns, separated by commas or spaces; repeatable"},
 		&cli.StringSliceFlag{Name: "ratios", Aliases: []string{"pruned_ratios"}, Usage: "shares of channels to remove: one `RATIO` for each name, or one for all"},
 		&cli.StringFlag{Name: "criterion", Aliases: []string{"prune_criterion"}, Usage: "how channels are scored: " + strings.Join(criteria, ", "), Value: criteria[0]},
@@ -67,8 +67,10 @@ func pruneFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dry-run", Usage: "work everything out, write nothing"},
 		&cli.StringFlag{Name: "verify", Usage: "masked (run it against the masked original), load (read it back), off", Value: onnxprune.VerifyMasked},
 		&cli.BoolFlag{Name: "all", Usage: "list all weights that lose channels, and not just the 25 that lose most"},
+		&cli.BoolFlag{Name: "bench", Usage: "measure the latency of input and output, when all is done"},
 		shapeFlag(), inexactFlag(), jsonFlag(), quietFlag(),
 	}, compareFlags()...)
+	return append(flags, engineFlags("bench-engine")...)
 }
 
 func verifyFlags() []cli.Flag {
@@ -147,6 +149,21 @@ func compareOptions(c *cli.Context) (verify.Options, error) {
 	return o, nil
 }
 
+// benchAfter reads the flags of a measurement after the prune.
+func benchAfter(c *cli.Context, o *onnxprune.PruneOptions) error {
+	for _, name := range []string{"bench-engine", "duration", "warmup"} {
+		if c.IsSet(name) && !c.Bool("bench") {
+			return &onnxprune.UsageError{Msg: fmt.Sprintf("--%s says how --bench measures, and --bench is not given", name)}
+		}
+	}
+	if !c.Bool("bench") {
+		return nil
+	}
+	b, err := benchOptions(c, "bench-engine")
+	o.Bench = &b
+	return err
+}
+
 func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
 	o = onnxprune.PruneOptions{PlanIn: c.String("plan"), PlanOut: c.String("plan-out"), DryRun: c.Bool("dry-run"), Verify: c.String("verify"),
 		Force: c.Bool("force"), NoMetadata: c.Bool("no-metadata")}
@@ -154,6 +171,9 @@ func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
 		return o, err
 	}
 	if o.Compare, err = compareOptions(c); err != nil {
+		return o, err
+	}
+	if err := benchAfter(c, &o); err != nil {
 		return o, err
 	}
 	o.Request = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: importance.Criterion(c.String("criterion")),

@@ -75,6 +75,7 @@ func schema(t *testing.T, command string) map[string]string {
 	embed("before", "cost", "")
 	embed("after", "cost", "")
 	embed("verification", "verification", "")
+	embed("bench", "bench", "")
 	embed("axes[].groups", "groups", "groups[].")
 	embed("input_shapes", "prune", "input_shapes[].")
 	return out
@@ -126,6 +127,8 @@ func TestJSONIsAsDocumented(t *testing.T) {
 		{"groups", []string{"groups", in}},
 		{"explain", []string{"explain", in, "res4f_branch2a_weights"}},
 		{"explain", []string{"explain", in, "res5a_branch2a_weights"}},
+		{"bench", []string{"bench", six, out, "--duration", "20ms", "--warmup", "5ms"}},
+		{"prune", []string{six, out, "--params", "conv1_weights", "--ratios", "0.3", "--bench", "--duration", "20ms", "--warmup", "5ms"}},
 		{"version", []string{"version"}},
 	} {
 		t.Run(strings.Join(c.args[:1], " ")+" "+c.section, func(t *testing.T) {
@@ -170,6 +173,10 @@ func declared(t reflect.Type, at string, out map[string]string) {
 		for i := range t.NumField() {
 			f := t.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.Anonymous && name == "" { // its fields stand where it stands
+				declared(f.Type, at, out)
+				continue
+			}
 			if name != "-" && f.IsExported() {
 				declared(f.Type, strings.TrimPrefix(at+"."+name, "."), out)
 			}
@@ -186,6 +193,7 @@ func declared(t reflect.Type, at string, out map[string]string) {
 func TestEveryFieldOfTheReportsIsDocumented(t *testing.T) {
 	for section, v := range map[string]any{
 		"prune": onnxprune.Report{}, "verification": onnxprune.Verification{}, "explain": onnxprune.Explanation{},
+		"bench": onnxprune.BenchReport{},
 		"params": struct {
 			Params []onnxprune.Param `json:"params"`
 		}{}, "groups": struct {

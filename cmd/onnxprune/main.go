@@ -75,6 +75,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Flags: coverageFlags(), Action: func(c *cli.Context) error { return coverageOf(c, t) }},
 			{Name: "run", Usage: "run a model on files, on a folder of pictures, or on random inputs", ArgsUsage: "MODEL [FILE…]",
 				Flags: runFlags(), Action: func(c *cli.Context) error { return runModel(c, t) }},
+			{Name: "bench", Usage: "measure how long runs of models take, side by side", ArgsUsage: "MODEL…",
+				Flags: benchFlags(), Action: func(c *cli.Context) error { return benchModels(c, t) }},
 			{Name: "demo", Usage: "prune an embedded detector with the classic command, and verify it on pictures", ArgsUsage: "[FOLDER]",
 				Flags: demoFlags(), Action: func(c *cli.Context) error { return demo(c, t) }},
 			{Name: "version", Usage: "print the version", Flags: []cli.Flag{jsonFlag()}, Action: func(c *cli.Context) error { return version(c, t) }},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,12 +14,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"onnxprune"
 	"onnxprune/onnxio"
+	"onnxprune/runtime/onnxruntime"
+	"onnxprune/runtime/onnxruntime/serve"
 	"onnxprune/testmodels"
 )
 
@@ -43,14 +47,24 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("NO_COLOR", "1")
+			if path, err := onnxruntime.Find(); err == nil {
+				e.Setenv(onnxruntime.PathVariable, path)
+			}
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "onnxruntime" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			_, err := onnxruntime.Find()
+			return err == nil, nil
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"onnxprune": main})
+	testscript.Main(m, map[string]func(){"onnxprune": main, "ortrun": func() { os.Exit(serve.Main()) }})
 }
 
 func writeModel(ts *testscript.TestScript, neg bool, args []string) {
@@ -251,14 +265,32 @@ func TestTheBuiltProgramStarts(t *testing.T) {
 		t.Skip("builds the program")
 	}
 	program := filepath.Join(t.TempDir(), "onnxprune")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	linkedStatically(t, program)
 	cmd := exec.Command(program, "version")
 	cmd.Env = []string{}
 	out, err := cmd.CombinedOutput()
 	if want := "onnxprune " + onnxprune.Version + "\n"; err != nil || string(out) != want {
 		t.Errorf("got %q, %v, want %q", out, err, want)
+	}
+}
+
+// linkedStatically checks that a program asks for no dynamic linker: ONNX Runtime is reached through another one.
+func linkedStatically(t *testing.T, program string) {
+	f, err := elf.Open(program)
+	if err != nil {
+		t.Logf("not an ELF file: %v", err)
+		return
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			t.Error("the program is linked dynamically")
+		}
 	}
 }
 
@@ -277,6 +309,28 @@ func TestAnInterruptEndsThePruneWithItsOwnCode(t *testing.T) {
 	}
 	if _, err := os.Stat(out); err == nil {
 		t.Error("an output was written")
+	}
+}
+
+func TestAnInterruptedMeasurementShowsWhatItHas(t *testing.T) {
+	in := filepath.Join(t.TempDir(), "in.onnx")
+	if err := testmodels.SixConvolutions().Save(in); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		flags []string
+		shows bool
+	}{{nil, true}, {[]string{"--json"}, false}} {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(500*time.Millisecond, cancel)
+		var stdout, stderr bytes.Buffer
+		code := run(ctx, append([]string{"bench", in, in, "--duration", "1h", "--warmup", "1ms"}, c.flags...), &stdout, &stderr)
+		if code != onnxprune.ExitInterrupted || !regexp.MustCompile(`^onnxprune: interrupted: \d+ runs of each model are measured\n$`).MatchString(stderr.String()) {
+			t.Errorf("exit code %d, %q", code, stderr.String())
+		}
+		if shows := strings.Contains(stdout.String(), "times as long"); shows != c.shows || !shows && stdout.Len() > 0 {
+			t.Errorf("printed %q", stdout.String())
+		}
 	}
 }
 

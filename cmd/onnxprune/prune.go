@@ -36,6 +36,9 @@ func pruneFile(c *cli.Context, t *terminal, in, out string, opt onnxprune.PruneO
 	quiet := c.Bool("quiet")
 	stage, step, end := t.progress(quiet || c.Bool("json"))
 	opt.Stage, opt.Compare.Progress = stage, step
+	if opt.Bench != nil {
+		opt.Bench.Progress = step
+	}
 	r, err := onnxprune.Prune(c.Context, in, out, opt)
 	end()
 	switch {
@@ -56,6 +59,9 @@ func (t *terminal) report(r *onnxprune.Report) {
 	t.cuts(r)
 	t.figures(r)
 	t.verification(r.Verification)
+	if r.Bench != nil {
+		t.bench(r.Bench)
+	}
 	stages, total := []string{}, 0.0
 	for _, s := range r.Stages {
 		stages = append(stages, fmt.Sprintf("%s %s", s.Name, seconds(s.Seconds)))

@@ -40,6 +40,7 @@ func runFlags() []cli.Flag {
 		&cli.IntFlag{Name: "threads", Usage: "threads of the runtime; 0: one per processor"},
 		&cli.StringFlag{Name: "memory-limit", Usage: "most memory for intermediate values, in bytes or as 512M, 2G; else three quarters of the machine's"},
 		&cli.BoolFlag{Name: "profile", Usage: "print the time per operator and per node"},
+		&cli.IntFlag{Name: "runs", Usage: "run `N` times after a first, cold run that does not count; times and profile are those of one run"},
 		&cli.IntFlag{Name: "top", Usage: "how many nodes --profile lists", Value: 10},
 		&cli.BoolFlag{Name: "list-ops", Usage: "run nothing; list the nodes that the runtime can not run"},
 		jsonFlag(), quietFlag(),
@@ -107,7 +108,7 @@ func runOptions(c *cli.Context) (o onnxprune.RunOptions, err error) {
 	fail := func(format string, args ...any) (onnxprune.RunOptions, error) {
 		return o, &onnxprune.UsageError{Msg: fmt.Sprintf(format, args...)}
 	}
-	o = onnxprune.RunOptions{Output: c.String("output"), Format: c.String("format"),
+	o = onnxprune.RunOptions{Output: c.String("output"), Format: c.String("format"), Runs: c.Int("runs"),
 		Feed:    feed.Options{Seed: c.Uint64("seed"), Files: map[string]string{}},
 		Runtime: runtime.Options{Threads: c.Int("threads"), Keep: c.StringSlice("keep"), Profile: c.Bool("profile"), Seed: c.Uint64("seed")}}
 	for _, s := range c.StringSlice("input") {
@@ -135,6 +136,12 @@ func runOptions(c *cli.Context) (o onnxprune.RunOptions, err error) {
 	}
 	if o.Output == "" && (c.IsSet("output") || c.Bool("raw") || c.IsSet("format")) {
 		return fail("where outputs are written is missing: --output FOLDER")
+	}
+	if c.IsSet("runs") && c.Int("runs") < 1 {
+		return fail("--runs %d: at least 1 run is needed", c.Int("runs"))
+	}
+	if c.IsSet("runs") && c.IsSet("batch") {
+		return fail("--runs and --batch exclude each other: pictures are runs")
 	}
 	if c.Int("top") < 0 {
 		return fail("--top can not be negative")
@@ -223,7 +230,12 @@ func (t *terminal) runReport(r *onnxprune.RunReport) {
 	t.inputs(r.Inputs, r.Seed)
 	t.title("Outputs")
 	t.outputs(r.Outputs)
-	t.printf("\nRan in %s on the %s; at most %s of intermediate values at one time\n", seconds(r.Seconds), r.Engine, mebibytes(r.PeakMemory))
+	if r.FirstRun > 0 {
+		t.printf("\nThe first run took %s; then %s, each %s", seconds(r.FirstRun), plural(r.Runs, "run"), seconds(r.Seconds))
+	} else {
+		t.printf("\nRan in %s", seconds(r.Seconds))
+	}
+	t.printf(" on the %s; at most %s of intermediate values at one time\n", r.Engine, mebibytes(r.PeakMemory))
 	if r.Folder != "" {
 		t.printf("Wrote %s to %s\n", plural(len(r.Outputs), "file"), r.Folder)
 	}
@@ -272,7 +284,13 @@ func printProfile(c *cli.Context, t *terminal, r *onnxprune.Runner) error {
 	if !c.Bool("profile") || c.Bool("quiet") {
 		return nil
 	}
-	t.title("Profile")
+	if n := c.Int("runs"); n > 0 {
+		t.title(fmt.Sprintf("Profile of one run, the mean of %d", n))
+	} else if c.IsSet("batch") {
+		t.title("Profile")
+	} else {
+		t.title("Profile of one cold run; --runs N gives that of warm ones")
+	}
 	return r.Profile().Write(t.out, c.Int("top"))
 }
 

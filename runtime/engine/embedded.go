@@ -12,16 +12,18 @@ import (
 // embedded is a session of package runtime.
 type embedded struct {
 	*runtime.Session
+	load    time.Duration
 	weights int64 // bytes of constants, which the session holds
 	inputs  map[string]value.Value
 }
 
 func openEmbedded(m *onnxio.Model, opt Options) (Session, error) {
+	start := time.Now()
 	s, err := runtime.Compile(m, runtime.Options{Threads: opt.Threads})
 	if err != nil {
 		return nil, &ModelError{m.Path, embeddedName, err}
 	}
-	e := &embedded{Session: s}
+	e := &embedded{Session: s, load: time.Since(start)}
 	for _, t := range m.Tensors() {
 		e.weights += t.Size()
 	}
@@ -46,6 +48,8 @@ func (e *embedded) Time(ctx context.Context) (time.Duration, error) {
 	_, err := e.Session.Run(ctx, e.inputs)
 	return time.Since(start), err
 }
+
+func (e *embedded) Load() time.Duration { return e.load }
 
 func (e *embedded) Memory() Memory {
 	return Memory{e.weights + e.Session.Memory().Peak, "weights and intermediate values"}

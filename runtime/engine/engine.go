@@ -48,6 +48,8 @@ type Session interface {
 	// Time runs the model on what was prepared, and returns how long the engine took: without making inputs and handing out outputs,
 	// and without the way to another process.
 	Time(ctx context.Context) (time.Duration, error)
+	// Load is how long the engine took to load the model: to read, compile and optimise it.
+	Load() time.Duration
 	// Memory is the most memory that the model has taken so far.
 	Memory() Memory
 

@@ -118,6 +118,7 @@ func (p *process) ended(err error) error {
 // remote is a session in another process.
 type remote struct {
 	model *onnxio.Model
+	load  time.Duration
 
 	mu   sync.Mutex // one request at a time
 	p    *process   // nil: it is over
@@ -134,10 +135,12 @@ func openRemote(m *onnxio.Model, path string, opt Options) (Session, error) {
 		return nil, err
 	}
 	r := &remote{model: m, p: p}
-	if _, err := r.ask(context.Background(), pipe.Request{Op: pipe.Open, Path: path, Threads: opt.Threads}); err != nil {
+	a, err := r.ask(context.Background(), pipe.Request{Op: pipe.Open, Path: path, Threads: opt.Threads})
+	if err != nil {
 		r.Close()
 		return nil, &ModelError{m.Path, p.name, err}
 	}
+	r.load = seconds(a)
 	return r, nil
 }
 
@@ -230,8 +233,12 @@ func (r *remote) Time(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	return time.Duration(a.Seconds * float64(time.Second)), nil
+	return seconds(a), nil
 }
+
+func seconds(a *pipe.Answer) time.Duration { return time.Duration(a.Seconds * float64(time.Second)) }
+
+func (r *remote) Load() time.Duration { return r.load }
 
 func (r *remote) Memory() Memory {
 	r.mu.Lock()

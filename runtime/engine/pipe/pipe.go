@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Version grows when one side would misunderstand the other.
@@ -99,7 +100,9 @@ func Serve(r io.Reader, w io.Writer, name string, e Engine, missing error) error
 func answer(e Engine, q *Request) (a Answer, err error) {
 	switch q.Op {
 	case Open:
+		start := time.Now()
 		err = e.Open(q.Path, q.Threads)
+		a.Seconds = time.Since(start).Seconds()
 	case Run:
 		a.Values, err = e.Run(q.Values)
 	case Prepare:
