@@ -71,8 +71,8 @@ func (r Reason) String() string { return fmt.Sprintf("decided by %s: %s", r.By, 
 type Options struct {
 	Profile string // name of a head or of a family of models, see Profiles; "": it is recognised
 	Outputs *Spec  // which output is what, where no head fits; see ParseSpec
-	Classes int    // number of classes, where the user or the metadata know it; needed where boxes carry masks or keypoints too
-	Width   int    // of the model's input, in pixels; 0: as the model declares
+	Classes int    // number of classes, where the user or the metadata know it; it counts where boxes carry masks or keypoints too
+	Width   int    // of the model's input, in pixels, where the model leaves it open; 0: not known
 	Height  int
 	// PictureSizes: the inputs by which a model scales its boxes (im_size, scale_factor, orig_target_sizes, ...) are given so that boxes
 	// are in pixels of the picture, as preprocess does. Otherwise they are given the size of the model's input.
