@@ -43,6 +43,7 @@ type Head struct {
 	Reason  Reason   // why it is this head
 	Limits  Limits   // may be changed before the first call
 
+	faces   bool // its only class is the face
 	inGraph bool // NMS, or the choice of the best, is part of the model
 	picture bool // boxes are in pixels of the picture, because the model was told its size
 	read    func(*reading) error
@@ -108,7 +109,7 @@ func (e *UnknownError) Error() string {
 }
 
 // Find returns the head of a model. outputs are those of a run; nil is enough where the model declares its shapes. An
-// *UnknownError lists the outputs; with Open it is worth another try with the outputs of a run.
+// *UnknownError lists the outputs; with Open it is worth another try with the outputs of a run. Options that can not be are *option.Error.
 func Find(m *onnxio.Model, outputs map[string]value.Value, o Options) (*Head, error) {
 	s := signatureOf(m, outputs, o)
 	h, err := s.head(o)
