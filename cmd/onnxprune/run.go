@@ -25,6 +25,13 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Name: "format", Usage: "how outputs are written: npy, pb", Value: onnxprune.FormatNPY},
 		&cli.BoolFlag{Name: "raw", Usage: "write the elements alone, little-endian"},
 		&cli.StringFlag{Name: "batch", Usage: "run on every picture of a folder, as `[NAME=]FOLDER`"},
+		&cli.StringFlag{Name: "draw", Usage: "detect objects in pictures and draw them: a `FILE` (.png, .jpg) for one picture, a folder for many"},
+		&cli.StringFlag{Name: "family", Usage: "--draw: the `FAMILY` that the model is of, which says how it is fed and read (yolov8, yolox, paddle, ...)"},
+		&cli.StringFlag{Name: "preprocess", Usage: "--draw: how pictures become inputs, as `size=640x640,letterbox,fill=114,bgr,scale=1/255,mean=..,std=..`"},
+		&cli.StringFlag{Name: "preprocess-file", Usage: "--draw: the same as a YAML `FILE`, with the names of the classes"},
+		&cli.StringFlag{Name: "outputs", Usage: "--draw: which output is what, as `boxes=NAME,scores=NAME`, with labels=, format=, units=, activation=, background=, nms="},
+		&cli.Float64Flag{Name: "score", Usage: "--draw: least score that is drawn", Value: onnxprune.DrawnScore},
+		&cli.Float64Flag{Name: "iou", Usage: "--draw: overlap above which a detection is suppressed, in place of the family's"},
 		&cli.StringFlag{Name: "size", Usage: "size of pictures, as `WxH`; else what the model says, else their own"},
 		&cli.BoolFlag{Name: "letterbox", Usage: "scale pictures as a whole and fill the rest, instead of stretching"},
 		&cli.StringFlag{Name: "fill", Usage: "`GREY` of what letterboxing leaves over, 0 to 255"},
@@ -69,9 +76,17 @@ type timing struct {
 
 // runModel is onnxprune run.
 func runModel(c *cli.Context, t *terminal) error {
-	args, err := files(c, 1, math.MaxInt, "run MODEL.onnx [FILE…] [--input NAME=FILE] [--output FOLDER]")
+	args, err := files(c, 1, math.MaxInt, "run MODEL.onnx [FILE…] [--input NAME=FILE] [--output FOLDER] [--draw FILE]")
 	if err != nil {
 		return err
+	}
+	if c.IsSet("draw") {
+		return runDraw(c, t, args[0], args[1:])
+	}
+	for _, name := range []string{"family", "preprocess", "preprocess-file", "outputs", "score", "iou"} {
+		if c.IsSet(name) {
+			return &onnxprune.UsageError{Msg: fmt.Sprintf("--%s is for --draw", name)}
+		}
 	}
 	opt, err := runOptions(c)
 	if err != nil {
@@ -121,12 +136,8 @@ func runOptions(c *cli.Context) (o onnxprune.RunOptions, err error) {
 		}
 		o.Feed.Files[name] = file
 	}
-	switch c.String("engine") {
-	case "tape":
-	case "walk":
-		o.Runtime.Engine = runtime.Walk
-	default:
-		return fail("engine %q is not known; there are tape and walk", c.String("engine"))
+	if o.Runtime.Engine, err = machine(c); err != nil {
+		return o, err
 	}
 	switch {
 	case c.Bool("raw") && c.IsSet("format"):
@@ -156,6 +167,17 @@ func runOptions(c *cli.Context) (o onnxprune.RunOptions, err error) {
 	return o, err
 }
 
+// machine reads --engine.
+func machine(c *cli.Context) (runtime.Engine, error) {
+	switch c.String("engine") {
+	case "tape":
+		return runtime.TapeMachine, nil
+	case "walk":
+		return runtime.Walk, nil
+	}
+	return runtime.TapeMachine, &onnxprune.UsageError{Msg: fmt.Sprintf("engine %q is not known; there are tape and walk", c.String("engine"))}
+}
+
 // byteCount reads a number of bytes; K, M and G stand for powers of 1024.
 func byteCount(s string) (int64, error) {
 	if s == "" {
@@ -176,8 +198,21 @@ func byteCount(s string) (int64, error) {
 	return int64(n * unit), nil
 }
 
-// preprocessing brings the flags of preprocessing into the words of package feed.
+// preprocessing reads the flags of preprocessing.
 func preprocessing(c *cli.Context) (preprocess.Recipe, error) {
+	words, err := preprocessingWords(c)
+	if err != nil {
+		return preprocess.Recipe{}, err
+	}
+	p, err := preprocess.Parse(words)
+	if err != nil {
+		return p, &onnxprune.UsageError{Msg: err.Error()}
+	}
+	return p, nil
+}
+
+// preprocessingWords brings the flags of preprocessing into the words of package preprocess.
+func preprocessingWords(c *cli.Context) (string, error) {
 	var words []string
 	for _, name := range []string{"size", "fill", "scale", "mean", "std"} {
 		if !c.IsSet(name) {
@@ -188,7 +223,7 @@ func preprocessing(c *cli.Context) (preprocess.Recipe, error) {
 			text = strings.ReplaceAll(text, ",", ":")
 		}
 		if text == "" || strings.ContainsAny(text, ",=") {
-			return preprocess.Recipe{}, &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not understood", name, c.String(name))}
+			return "", &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not understood", name, c.String(name))}
 		}
 		words = append(words, name+"="+text)
 	}
@@ -199,17 +234,13 @@ func preprocessing(c *cli.Context) (preprocess.Recipe, error) {
 		case word == choice.one || word == choice.other:
 			words = append(words, word)
 		default:
-			return preprocess.Recipe{}, &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not known; there are %s and %s", choice.flag, word, choice.one, choice.other)}
+			return "", &onnxprune.UsageError{Msg: fmt.Sprintf("--%s %q is not known; there are %s and %s", choice.flag, word, choice.one, choice.other)}
 		}
 	}
 	if c.Bool("letterbox") {
 		words = append(words, "letterbox")
 	}
-	p, err := preprocess.Parse(strings.Join(words, ","))
-	if err != nil {
-		return p, &onnxprune.UsageError{Msg: err.Error()}
-	}
-	return p, nil
+	return strings.Join(words, ","), nil
 }
 
 // positional gives files without a name to the inputs that have none yet, in the model's order.

@@ -50,6 +50,10 @@ func TestRunScripts(t *testing.T) {
 
 // runScriptModel adds a model with an intermediate value, and one with an operator that does not exist.
 func runScriptModel(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 2 && detectors[args[0]] != nil {
+		ts.Check(os.WriteFile(ts.MkAbs(args[1]), detectors[args[0]](), 0o666))
+		return
+	}
 	m := testmodels.New(17)
 	x := m.Input("x", onnxio.Float, 2, 2)
 	switch {
@@ -65,6 +69,46 @@ func runScriptModel(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	m.Output("y", onnxio.Float, 2, 2)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), m.Bytes(), 0o666))
+}
+
+// detectors find the same in every picture of an input of 32 x 32.
+var detectors = map[string]func() []byte{
+	"detector": func() []byte { // rows of corners, score and class, as ultralytics exports them
+		b := testmodels.New(17)
+		b.Output(found(b, "output0", []int64{1, 2, 6}, 4, 12, 20, 20, .75, 1, 0, 8, 8, 16, .25, 0), onnxio.Float, 1, 2, 6)
+		m := b.Model()
+		for key, v := range map[string]string{"author": "Ultralytics", "task": "detect", "end2end": "True", "imgsz": "[32, 32]", "stride": "32", "names": "{0: 'cat', 1: 'dog'}"} {
+			m.SetMetadata(key, v)
+		}
+		return m.Bytes()
+	},
+	"rows": func() []byte { // boxes and scores that say nothing of themselves
+		b := testmodels.New(17)
+		b.Output(found(b, "where", []int64{1, 2, 4}, 12, 16, 16, 8, 10, 10, 4, 4), onnxio.Float, 1, 2, 4)
+		b.Output(found(b, "how", []int64{1, 2, 3}, 0, .1, .8, .1, .2, 0), onnxio.Float, 1, 2, 3)
+		return b.Model().Bytes()
+	},
+	"classes": func() []byte {
+		b := testmodels.New(17)
+		b.Output(found(b, "scores", []int64{1, 3}, 1, 2, 3), onnxio.Float, 1, 3)
+		return b.Model().Bytes()
+	},
+}
+
+// found gives numbers that no picture changes.
+func found(b *testmodels.Builder, name string, shape []int64, numbers ...float32) string {
+	images := "images"
+	if len(b.Graph().Inputs) == 0 {
+		b.Input(images, onnxio.Float, 1, 3, 32, 32)
+	}
+	var dims []int
+	for _, d := range shape {
+		dims = append(dims, int(d))
+	}
+	zero := b.Tensor(onnxio.NewTensor(name+".zero", onnxio.Float, nil, make([]byte, 4)))
+	constant := b.Tensor(onnxio.NewTensor(name+".numbers", onnxio.Float, shape, value.From(numbers, dims...).Raw()))
+	b.NodeTo("Add", []string{constant, b.Mul(b.Node("ReduceMean", []string{images}, testmodels.Attrs{"keepdims": 0}), zero)}, []string{name})
+	return name
 }
 
 func writePicture(ts *testscript.TestScript, neg bool, args []string) {

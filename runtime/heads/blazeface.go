@@ -17,6 +17,7 @@ var blazeGrids = [2][2]int{{16, 2}, {8, 6}}
 
 var blazeFace = kind{
 	name:   "blazeface",
+	faces:  true,
 	reads:  "scores [1, 512, 1] and [1, 384, 1] and boxes [1, 512, 16] and [1, 384, 16]",
 	limits: Limits{Score: .5, IoU: .3},
 	match: func(s *signature) *layout {
@@ -67,6 +68,7 @@ func (r *reading) blaze(outputs []string) error {
 
 var blazeFaceChosen = kind{
 	name:    "blazeface_chosen",
+	faces:   true,
 	reads:   "one output [1, boxes, 16] of edges and landmarks in shares of the input, chosen by NMS in the graph",
 	inGraph: true,
 	match: func(s *signature) *layout {

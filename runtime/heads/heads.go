@@ -43,6 +43,7 @@ type Head struct {
 	Reason  Reason   // why it is this head
 	Limits  Limits   // may be changed before the first call
 
+	faces   bool // its only class is the face
 	inGraph bool // NMS, or the choice of the best, is part of the model
 	picture bool // boxes are in pixels of the picture, because the model was told its size
 	read    func(*reading) error
@@ -71,8 +72,8 @@ func (r Reason) String() string { return fmt.Sprintf("decided by %s: %s", r.By, 
 type Options struct {
 	Profile string // name of a head or of a family of models, see Profiles; "": it is recognised
 	Outputs *Spec  // which output is what, where no head fits; see ParseSpec
-	Classes int    // number of classes, where the user or the metadata know it; needed where boxes carry masks or keypoints too
-	Width   int    // of the model's input, in pixels; 0: as the model declares
+	Classes int    // number of classes, where the user or the metadata know it; it counts where boxes carry masks or keypoints too
+	Width   int    // of the model's input, in pixels, where the model leaves it open; 0: not known
 	Height  int
 	// PictureSizes: the inputs by which a model scales its boxes (im_size, scale_factor, orig_target_sizes, ...) are given so that boxes
 	// are in pixels of the picture, as preprocess does. Otherwise they are given the size of the model's input.
@@ -108,7 +109,7 @@ func (e *UnknownError) Error() string {
 }
 
 // Find returns the head of a model. outputs are those of a run; nil is enough where the model declares its shapes. An
-// *UnknownError lists the outputs; with Open it is worth another try with the outputs of a run.
+// *UnknownError lists the outputs; with Open it is worth another try with the outputs of a run. Options that can not be are *option.Error.
 func Find(m *onnxio.Model, outputs map[string]value.Value, o Options) (*Head, error) {
 	s := signatureOf(m, outputs, o)
 	h, err := s.head(o)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"onnxprune/analysis/option"
 )
 
 // kind is a way of writing detections into outputs.
@@ -19,6 +21,7 @@ type kind struct {
 	queries bool // a box for each query, among which nothing is suppressed
 	asked   bool // its outputs do not tell it from another: only by profile
 	ids     bool // see Head.IDs
+	faces   bool // its only class is the face
 }
 
 // layout is how a model of a kind is read.
@@ -110,7 +113,7 @@ func (s *signature) ofProfile(o Options) (*Head, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("profile %q is not known; there are %s", o.Profile, list(Profiles()))
+			return nil, option.Errorf("profile %q is not known; there are %s", o.Profile, list(Profiles()))
 		}
 		wants = append(wants, kinds[i].reads)
 		if l := kinds[i].match(s); l != nil {
@@ -122,7 +125,7 @@ func (s *signature) ofProfile(o Options) (*Head, error) {
 
 func (k *kind) head(l *layout, why Reason, o Options) *Head {
 	h := &Head{Name: k.name, Task: Detection, Classes: l.classes, Reads: l.outputs, Dense: !k.inGraph, Reason: why,
-		IDs: k.ids, Limits: k.limits, inGraph: k.inGraph || k.queries, picture: l.sized && o.PictureSizes, read: l.read}
+		IDs: k.ids, faces: k.faces, Limits: k.limits, inGraph: k.inGraph || k.queries, picture: l.sized && o.PictureSizes, read: l.read}
 	if l.limits != nil {
 		h.Limits = *l.limits
 	}

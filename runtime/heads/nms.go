@@ -1,9 +1,6 @@
 package heads
 
-import (
-	"errors"
-	"fmt"
-)
+import "onnxprune/analysis/option"
 
 // Limits say which candidates become detections.
 type Limits struct {
@@ -19,11 +16,11 @@ type Limits struct {
 func (l Limits) check() error {
 	switch {
 	case !(l.Score >= 0 && l.Score < 1):
-		return fmt.Errorf("the least score is %v; it is a number from 0 to below 1", l.Score)
+		return option.Errorf("the least score is %v; it is a number from 0 to below 1", l.Score)
 	case !(l.IoU >= 0 && l.IoU <= 1):
-		return fmt.Errorf("the IoU of NMS is %v; it is a number from 0 to 1", l.IoU)
+		return option.Errorf("the IoU of NMS is %v; it is a number from 0 to 1", l.IoU)
 	case l.Detections < 0 || l.Candidates < 0 || l.ClassCandidates < 0:
-		return errors.New("numbers of detections and candidates can not be negative")
+		return option.Errorf("numbers of detections and candidates can not be negative")
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ var paddleRows = kind{
 	reads:   "one output [boxes, 6] of class, score and corners (and the number of boxes)",
 	inGraph: true,
 	match: func(s *signature) *layout {
-		i := slices.IndexFunc(s.outputs, func(o output) bool { return o.is(-1, 6) && len(o.whole) == 2 && o.elem.IsFloat() })
+		i := slices.IndexFunc(s.outputs, func(o output) bool { return o.known && len(o.whole) == 2 && o.whole[1] == 6 && o.elem.IsFloat() })
 		if i < 0 {
 			return nil
 		}

@@ -10,6 +10,7 @@ import (
 
 var retinaFace = kind{
 	name:   "retinaface",
+	faces:  true,
 	reads:  "three outputs, corrections [1, priors, 4], scores [1, priors, 2] and landmarks [1, priors, 10], for two priors at each cell of strides 8, 16 and 32",
 	limits: Limits{Score: .02, IoU: .4, Candidates: 5000, Detections: 750},
 	match: func(s *signature) *layout {

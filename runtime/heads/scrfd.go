@@ -12,6 +12,7 @@ import (
 
 var scrfd = kind{
 	name:   "scrfd",
+	faces:  true,
 	reads:  "for each of 3 or 5 strides scores [anchors, 1], then distances [anchors, 4], then, or not, landmarks [anchors, 10]",
 	limits: Limits{Score: .02, IoU: .45},
 	match: func(s *signature) *layout {

@@ -40,12 +40,12 @@ type signature struct {
 	outputs       []output
 	inputs        []string
 	width, height int // of the model's input, 0 where it is not known
-	classes       int // 0: not known
+	classes       int // where boxes may carry more than scores, and it is known; else 0
 	ran           bool
 }
 
 func signatureOf(m *onnxio.Model, outputs map[string]value.Value, o Options) *signature {
-	s := &signature{model: m, width: o.Width, height: o.Height, classes: o.Classes, ran: outputs != nil}
+	s := &signature{model: m, ran: outputs != nil}
 	held := map[string]bool{}
 	for _, t := range m.Graph.Initializers {
 		held[t.Name] = true
@@ -59,8 +59,14 @@ func signatureOf(m *onnxio.Model, outputs map[string]value.Value, o Options) *si
 			s.width, s.height = extent(in.Type)
 		}
 	}
+	if s.width == 0 {
+		s.width, s.height = o.Width, o.Height
+	}
 	for _, out := range m.Graph.Outputs {
 		s.outputs = append(s.outputs, outputOf(out, outputs[out.Name]))
+	}
+	if task := m.Metadata("task"); task == "segment" || task == "pose" || task == "" && len(s.outputs) > 1 {
+		s.classes = o.Classes
 	}
 	return s
 }

@@ -3,9 +3,11 @@ package heads
 // Heads that are not known: the user says which output is what.
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
+	"onnxprune/analysis/option"
 	"onnxprune/runtime/detection"
 )
 
@@ -65,17 +67,17 @@ type Spec struct {
 }
 
 // ParseSpec reads "boxes=NAME,scores=NAME" with, optionally, labels=NAME, format=xyxy|yxyx|xywh|cxcywh, units=pixels|normalised,
-// activation=none|sigmoid|softmax, background=none|first|last and nms=on|off. What is left out is the first of each, and nms=on.
+// activation=none|sigmoid|softmax, background=none|first|last and nms=on|off. What is left out is the first of each. Errors are *option.Error.
 func ParseSpec(text string) (*Spec, error) {
 	s := &Spec{Format: XYXY, Activation: None, Background: NoBackground, NMS: true}
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(text, ",") {
 		key, v, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok || v == "" {
-			return nil, fmt.Errorf("%q is not of the form KEY=VALUE, as in boxes=NAME,scores=NAME", part)
+			return nil, option.Errorf("%q is not of the form KEY=VALUE, as in boxes=NAME,scores=NAME", part)
 		}
 		if seen[key] {
-			return nil, fmt.Errorf("%s is given twice", key)
+			return nil, option.Errorf("%s is given twice", key)
 		}
 		seen[key] = true
 		var err error
@@ -101,14 +103,14 @@ func ParseSpec(text string) (*Spec, error) {
 			err = choose(&nms, v, "on", "off")
 			s.NMS = nms == "on"
 		default:
-			err = fmt.Errorf("there are boxes, scores, labels, format, units, activation, background and nms")
+			err = errors.New("there are boxes, scores, labels, format, units, activation, background and nms")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s=%s: %w", key, v, err)
+			return nil, option.Errorf("%s=%s: %v", key, v, err)
 		}
 	}
 	if s.Boxes == "" || s.Scores == "" {
-		return nil, fmt.Errorf("%q names no output for boxes or none for scores, as in boxes=NAME,scores=NAME", text)
+		return nil, option.Errorf("%q names no output for boxes or none for scores, as in boxes=NAME,scores=NAME", text)
 	}
 	return s, nil
 }
@@ -138,7 +140,7 @@ func (s *signature) specified(o Options) (*Head, error) {
 	}
 	for _, name := range reads {
 		if _, ok := s.named(name); !ok {
-			return nil, fmt.Errorf("the model has no output %q; it has %s", name, list(s.describe()))
+			return nil, option.Errorf("the model has no output %q; it has %s", name, list(s.describe()))
 		}
 	}
 	classes := 0

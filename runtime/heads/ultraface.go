@@ -8,6 +8,7 @@ import "fmt"
 
 var ultraFace = kind{
 	name:   "ultraface",
+	faces:  true,
 	reads:  "two outputs, scores [1, priors, 2] and boxes [1, priors, 4], for the priors of strides 8, 16, 32 and 64",
 	limits: Limits{Score: .01, IoU: .3, ClassCandidates: 200},
 	match: func(s *signature) *layout {

@@ -13,6 +13,7 @@ import (
 
 var yuNet = kind{
 	name:   "yunet",
+	faces:  true,
 	reads:  "cls_8, obj_8 [1, cells, 1] and bbox_8 [1, cells, 4], and the same of strides 16 and 32",
 	limits: Limits{Score: .02, IoU: .45},
 	match: func(s *signature) *layout {
