@@ -138,8 +138,13 @@ func (n *Network) checkInputs(opt verify.Options) error {
 }
 
 // compare runs the pruned model against its masked twin.
-func compare(ctx context.Context, twin, pruned *onnxio.Model, p *plan.Plan, opt verify.Options) (Verification, error) {
+func (n *Network) compare(ctx context.Context, twin, pruned *onnxio.Model, p *plan.Plan, opt verify.Options) (Verification, error) {
 	out := Verification{Mode: VerifyMasked, Status: "passed"}
+	removed, err := plan.Removed(n.Channels, p)
+	if err != nil {
+		return out, refuse("%v", err)
+	}
+	opt.Shapes, opt.Kept = n.options.InputShapes, plan.Kept(n.Channels, removed)
 	r, err := verify.Compare(ctx, twin, pruned, opt)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -211,8 +216,7 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	if err != nil {
 		return nil, refuse("%v", err)
 	}
-	cmp.Shapes = opt.InputShapes
-	v, err := compare(ctx, twin, m, p, cmp)
+	v, err := n.compare(ctx, twin, m, p, cmp)
 	if err != nil {
 		return nil, foreign(err, notes)
 	}

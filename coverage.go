@@ -2,6 +2,7 @@ package onnxprune
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -35,15 +36,15 @@ func Coverage(ctx context.Context, dir string, opt CoverageOptions) (*coverage.R
 	c := coverage.Options{Ratios: opt.Ratios, AllowInexact: opt.AllowInexact, InputShapes: opt.InputShapes, Progress: opt.Progress}
 	if opt.Verify {
 		c.Verify = func(ctx context.Context, original *onnxio.Model, p *plan.Plan) (float64, string, error) {
-			return difference(ctx, original, p, opt.Compare)
+			return difference(ctx, original, p, opt)
 		}
 	}
 	return coverage.Walk(ctx, dir, c)
 }
 
-// difference carries a plan out and returns the smallest tolerance, as a share of an output's range, at which the pruned model equals its masked
+// difference carries a plan out and returns the smallest tolerance, as a share of a slice's range, at which the pruned model equals its masked
 // twin.
-func difference(ctx context.Context, original *onnxio.Model, p *plan.Plan, opt verify.Options) (float64, string, error) {
+func difference(ctx context.Context, original *onnxio.Model, p *plan.Plan, opt CoverageOptions) (float64, string, error) {
 	pruned, err := rewrite.Apply(original, p)
 	if err != nil {
 		return 0, "", err
@@ -52,18 +53,17 @@ func difference(ctx context.Context, original *onnxio.Model, p *plan.Plan, opt v
 	if err != nil {
 		return 0, "", err
 	}
-	r, err := verify.Compare(ctx, twin, pruned, opt)
+	n, err := Analyze(original, opt.Options)
 	if err != nil {
-		return 0, "", fmt.Errorf("not verified: %s", obstacle(err))
+		return 0, "", err
 	}
-	worst := 0.0
-	for _, o := range r.Outputs {
-		if o.Pass || len(p.Inexact) > 0 {
-			worst = max(worst, o.NeedRTol)
-		}
+	v, err := n.compare(ctx, twin, pruned, p, opt.Compare)
+	var lacks *verify.CannotRunError
+	if errors.As(err, &lacks) {
+		return 0, "", fmt.Errorf("not verified: %s", obstacle(lacks))
 	}
-	if !r.Pass && len(p.Inexact) == 0 {
-		return worst, "", fmt.Errorf("verification failed: %s", r.Decided)
+	if err != nil {
+		return 0, "", err
 	}
-	return worst, "", nil
+	return v.Comparison.Largest(len(p.Inexact) > 0), "", nil
 }

@@ -361,9 +361,7 @@ func (p *pruning) verify(ctx context.Context) error {
 	if err != nil {
 		return &VerifyError{Msg: fmt.Sprintf("verification could not run: the masked original can not be made: %v", err), Err: err}
 	}
-	opt := p.opt.Compare
-	opt.Shapes = p.opt.InputShapes
-	p.report.Verification, err = compare(ctx, twin, p.pruned, p.plan, opt)
+	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, p.opt.Compare)
 	p.report.Verification.Static = p.static
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,7 @@ import (
 	"onnxprune/rewrite"
 	"onnxprune/runtime"
 	"onnxprune/runtime/value"
+	"onnxprune/runtime/verify"
 )
 
 // seeds are graphs that once were wrong, by the number that draws them: kept so that they stay right.
@@ -188,6 +190,12 @@ func randomPrune(seed uint64) (err error) {
 			return fmt.Errorf("against the original with silenced activations: %w", err)
 		}
 	}
+	if again, err := plan.Removed(a, p); err != nil || !maps.Equal(again, removed) {
+		return fmt.Errorf("the plan tells that the classes %v go, %v were chosen: %v", again, removed, err)
+	}
+	if err := verified(twin, pruned, plan.Kept(a, removed), dims, seed); err != nil {
+		return err
+	}
 	alone, err := run(pruned, x, 1)
 	if err != nil {
 		return err
@@ -224,6 +232,23 @@ func proven(a *channels.Analysis, p *plan.Plan, pruned *onnxio.Model) error {
 		if _, err := proof.Check(a, p, g, proof.Options{Threads: 1}); err != nil {
 			return fmt.Errorf("static proof: %w", err)
 		}
+	}
+	return nil
+}
+
+// verified asks the project's own comparison, which must raise no false alarm.
+func verified(twin, pruned *onnxio.Model, kept map[string]map[int][]int, dims []int, seed uint64) error {
+	shape := make([]int64, len(dims))
+	for i, d := range dims {
+		shape[i] = int64(d)
+	}
+	r, err := verify.Compare(context.Background(), twin, pruned,
+		verify.Options{Seed: seed, Threads: 1, Kept: kept, Shapes: map[string][]int64{"x": shape}})
+	if err != nil {
+		return fmt.Errorf("it is not verified: %w", err)
+	}
+	if !r.Pass && !strings.HasPrefix(r.Decided, "all outputs are empty or zero") { // a graph may be dead
+		return fmt.Errorf("false alarm: %s", r.Decided)
 	}
 	return nil
 }

@@ -358,7 +358,7 @@ func (c *compiler) body(outer *scope, g *onnxio.Graph, path string) (*program, e
 func (c *compiler) finish(b *builder) {
 	if c.options.Observe == nil {
 		b.dropDead()
-		if !c.options.NoFusion {
+		if !c.options.NoFusion && c.options.Replace == nil {
 			b.fuse(c.options.Exact)
 		}
 	}

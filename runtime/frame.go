@@ -19,6 +19,7 @@ import (
 // run is what all frames of one Session.Run share.
 type run struct {
 	session *Session
+	program *program      // of the main graph
 	inner   time.Duration // time of the bodies' steps inside the step that runs now
 }
 
@@ -227,7 +228,10 @@ func (f *frame) store(s *step, out []value.Value, half onnxio.DataType) error {
 		}
 	}
 	f.arena.end()
-	observe := f.run.session.options.Observe
+	observe, replace := f.run.session.options.Observe, f.run.session.options.Replace
+	if f.program != f.run.program {
+		replace = nil
+	}
 	for i, slot := range s.out {
 		if slot < 0 {
 			continue
@@ -237,6 +241,9 @@ func (f *frame) store(s *step, out []value.Value, half onnxio.DataType) error {
 			h.value, h.wide, h.half, h.readers = nil, t, half, f.program.readers[slot]
 		} else {
 			h.value, h.readers = out[i], f.program.readers[slot]
+		}
+		if replace != nil {
+			h.exchange(replace, s.names[i])
 		}
 		if observe != nil {
 			v, err := f.rounded(h)
@@ -250,6 +257,21 @@ func (f *frame) store(s *step, out []value.Value, half onnxio.DataType) error {
 		}
 	}
 	return nil
+}
+
+// exchange offers what the handle holds to be replaced.
+func (h *handle) exchange(replace func(string, value.Value) value.Value, name string) {
+	if h.wide != nil {
+		if w, ok := replace(name, h.wide).(*value.Tensor); ok && w != nil {
+			value.Release(h.wide)
+			h.wide = w
+		}
+		return
+	}
+	if v := replace(name, h.value); v != nil {
+		value.Release(h.value)
+		h.value = v
+	}
 }
 
 // context makes what the operators of a run share.

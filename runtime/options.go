@@ -54,6 +54,12 @@ type Options struct {
 	// Observe set nothing is folded or left out.
 	Observe func(name string, v value.Value)
 
+	// Replace, where set, is called with every value that a step of the main graph computes (those of local functions that it calls
+	// included, whose names are led by the call's path), in the order of Session.Values. What it returns takes the value's place; nil leaves it. A
+	// 16-bit float that is kept in float32 until it is read is given, and taken, as float32. The value must not be changed, and not be read
+	// after Replace returns. With Replace set every node is a step of its own.
+	Replace func(name string, v value.Value) value.Value
+
 	// Profile measures the time of every node; Session.Profile returns it.
 	Profile bool
 	// NoFusion keeps every node a step of its own.
@@ -61,6 +67,9 @@ type Options struct {
 	// Exact rules out kernels that give accuracy away: for speed (Winograd's convolution), or for the bits of ONNX Runtime (its
 	// logistic function, whose small results are rounding noise).
 	Exact bool
+	// ShortSums, if positive, makes matrix products and convolutions add up their terms in blocks of at most so many: another
+	// order of the same sums, for measuring what their rounding does.
+	ShortSums int
 }
 
 // check refuses what can not be meant.

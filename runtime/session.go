@@ -59,6 +59,9 @@ func Compile(m *onnxio.Model, o Options) (s *Session, err error) {
 	}
 	s = &Session{model: m, options: o, outputs: m.Graph.Outputs, memory: &memory{limit: o.MemoryLimit}}
 	s.pool = kernels.NewPool(o.Threads)
+	if o.ShortSums > 0 {
+		s.pool.ShortSums(o.ShortSums)
+	}
 	c := newCompiler(m, o, s.pool)
 	for _, in := range m.Graph.Inputs {
 		if c.hasInitializer(in.Name) {
@@ -147,6 +150,20 @@ func (s *Session) Overridable() []*onnxio.ValueInfo { return slices.Clone(s.defa
 // Outputs returns the model's outputs with their declared types.
 func (s *Session) Outputs() []*onnxio.ValueInfo { return slices.Clone(s.outputs) }
 
+// Values returns the names of the values that the steps of the main graph compute, in the order in which Options.Replace is called
+// with them. Values that are folded while compiling, or that nothing needs, are not among them.
+func (s *Session) Values() []string {
+	var out []string
+	for _, st := range s.frozen.program.steps {
+		for i, slot := range st.out {
+			if slot >= 0 {
+				out = append(out, st.names[i])
+			}
+		}
+	}
+	return out
+}
+
 // Memory says what the session's intermediate values take.
 func (s *Session) Memory() Memory { return s.memory.stats() }
 
@@ -182,7 +199,7 @@ func (s *Session) Run(ctx context.Context, inputs map[string]value.Value, output
 				name, quoted(outputNames(c.program)))
 		}
 	}
-	f := c.program.frame(&run{session: s}, s.context(ctx))
+	f := c.program.frame(&run{session: s, program: c.program}, s.context(ctx))
 	defer f.close()
 	for i, name := range c.names {
 		v := inputs[name]

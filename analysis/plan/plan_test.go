@@ -124,3 +124,50 @@ func TestWhatIsNoPlanIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAPlanTellsWhatStaysOfEveryValue(t *testing.T) {
+	b := testmodels.SixConvolutions()
+	p := planOf(t, b, "conv4_weights")
+	g, err := graph.Build(b.Model())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := shape.Infer(g, shape.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := channels.Analyze(g, s, channels.Options{})
+	removed, err := plan.Removed(a, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keep []int
+	for _, e := range p.Tensors {
+		if e.Name == "conv4_weights" {
+			keep = e.Keep[0]
+		}
+	}
+	kept := plan.Kept(a, removed)
+	for _, c := range []struct {
+		value string
+		cut   bool
+	}{{"conv_1", true}, {"conv_2", true}, {"conv_3", false}, {"conv_4", true}, {"conv_5", false}} {
+		if got := kept[c.value]; c.cut != reflect.DeepEqual(got, map[int][]int{1: keep}) || !c.cut && got != nil {
+			t.Errorf("of %s stays %v; cut is %v, with %v of axis 1", c.value, got, c.cut, keep)
+		}
+	}
+	for _, c := range []struct {
+		what   string
+		change func(*plan.Tensor)
+		want   string
+	}{
+		{"a tensor that is not there", func(e *plan.Tensor) { e.Name = "nothing" }, `axis 0 of tensor "nothing" carries no channels there`},
+		{"an index that is not there", func(e *plan.Tensor) { e.Keep = map[int][]int{0: {8}} }, "it keeps index 8 of axis 0"},
+	} {
+		q := planOf(t, b, "conv4_weights")
+		c.change(&q.Tensors[0])
+		if _, err := plan.Removed(a, q); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error that says %q", c.what, err, c.want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"onnxprune"
+	"onnxprune/runtime/verify"
 )
 
 func coverageFlags() []cli.Flag {
@@ -14,7 +15,7 @@ func coverageFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "ratios", Usage: "shares of everything that can go, each carried out; without it 0.1,0.3,0.5,0.7"},
 		&cli.StringFlag{Name: "out", Usage: "write the report as Markdown to a `FILE`, instead of printing it"},
 		&cli.StringFlag{Name: "verify", Usage: "masked (run every cut against the masked original), off", Value: onnxprune.VerifyMasked},
-		&cli.Float64Flag{Name: "tolerance", Usage: "largest difference that passes, as a share of an output's range", Value: 1e-3},
+		&cli.Float64Flag{Name: "tolerance", Usage: "largest difference that passes, as a share of a slice's range", Value: verify.DefaultRTol},
 		&cli.IntFlag{Name: "verify-runs", Usage: "how many sets of inputs to compare on", Value: 1},
 		&cli.Uint64Flag{Name: "seed", Usage: "of random inputs"},
 		&cli.IntFlag{Name: "threads", Usage: "threads of the runtime; 0: one per processor"},

@@ -38,7 +38,7 @@ func listFlags(more ...cli.Flag) []cli.Flag {
 // compareFlags are those of the comparison.
 func compareFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Float64Flag{Name: "tolerance", Usage: "largest difference that passes, as a share of an output's range", Value: 1e-3},
+		&cli.Float64Flag{Name: "tolerance", Usage: "largest difference that passes, as a share of a slice's range", Value: verify.DefaultRTol},
 		&cli.StringSliceFlag{Name: "verify-input", Usage: "compare on real data, as `NAME=FILE` (.npy, .npz, .pb, .png, .jpg, .bmp, .webp); repeatable"},
 		&cli.IntFlag{Name: "verify-runs", Usage: "how many sets of inputs to compare on", Value: 1},
 		&cli.Uint64Flag{Name: "seed", Usage: "of random inputs and of the criterion random"},

@@ -210,13 +210,6 @@ func (t *terminal) comparison(r *verify.Report) {
 	}
 	var rows [][]string
 	for _, o := range r.Outputs {
-		name := o.Name
-		if o.Before != "" {
-			name += " (before " + o.Before + ")"
-		}
-		if o.Given != "" {
-			name += " (given " + o.Given + ")"
-		}
 		verdict := "yes"
 		switch {
 		case !o.Pass && o.Rows != nil:
@@ -224,11 +217,32 @@ func (t *terminal) comparison(r *verify.Report) {
 		case !o.Pass:
 			verdict = "no"
 		}
-		rows = append(rows, []string{name, dims(o.Shape), number(o.MaxAbs), number(o.MaxRel), number(o.Mean), fmt.Sprintf("%.7f", o.Cosine), number(o.NeedRTol), number(o.NeedATol), verdict})
+		rows = append(rows, []string{o.Name, dims(o.Shape), number(o.MaxAbs), number(o.MaxRel), number(o.Mean), fmt.Sprintf("%.7f", o.Cosine), number(o.NeedRTol), number(o.NeedATol), verdict})
 	}
 	t.table([]column{{"output", false}, {"shape", false}, {"max abs", true}, {"max rel", true}, {"mean abs", true}, {"cosine", true},
 		{"needs rtol", true}, {"or atol", true}, {"equal", false}}, rows)
-	t.printf("allowed: rtol %s of the output's range, atol %s; %s, seed %d\n", number(r.RTol), number(r.ATol), plural(r.Runs, "run"), r.Seed)
+	t.inside(r.Values)
+	t.printf("allowed: %s of a slice's range; %s, seed %d\n", number(r.RTol), plural(r.Runs, "run"), r.Seed)
+}
+
+// inside prints what came of the values inside of the models.
+func (t *terminal) inside(v verify.Values) {
+	t.printf("inside of the models: %s compared, %d of them the same bit by bit", plural(v.Compared, "value"), v.Identical)
+	if w := v.Worst; w != nil && len(v.Differ) == 0 {
+		t.printf("; the largest difference is %s of its slice's range, at %s", number(w.NeedRTol), w.Node)
+	}
+	t.printf("\n")
+	for _, o := range v.Noisy {
+		t.printf("  %s: %s of its range, as much as another order of its sums changes\n", o.Node, number(o.NeedRTol))
+	}
+	const most = 5
+	for i, o := range v.Differ {
+		if i == most {
+			t.printf("  and %d more\n", len(v.Differ)-most)
+			break
+		}
+		t.printf("  %s: %q %s differs by up to %s, %s of its slice's range\n", o.Node, o.Name, dims(o.Shape), number(o.MaxAbs), number(o.NeedRTol))
+	}
 }
 
 func number(f float64) string { return fmt.Sprintf("%.2g", f) }

@@ -19,7 +19,7 @@ func newGemmPath(p *Pool, plan *ConvPlan, weights []float32) *gemmPath {
 	path := &gemmPath{tier: plan.tier, pointwise: c.pointwise()}
 	k := taps * perGroup
 	for group := range c.Groups {
-		packed := newPackedA(plan.tier, rows, k)
+		packed := newPackedA(plan.tier, rows, k, p.depthBlock(k))
 		packed.data = make([]float32, rows*k)
 		p.Do(packed.panels(), grainFor(packed.mr*k), func(lo, hi int) {
 			ordered := borrow(packed.mr * k) // a panel at a time: a second copy of all weights would be the peak of memory

@@ -180,7 +180,7 @@ func checkConvTranspose(t *testing.T, c ConvTranspose, n int, in []int) {
 	size := n * c.OutChannels * volume(out)
 	want, got := make([]float32, size), make([]float32, size)
 	must(t, ConvTransposeReference(c, weights, bias, x, n, in, want, Activation{Kind: LeakyRelu, Alpha: 0.1}))
-	plan, err := NewConvTranspose(c, weights, bias)
+	plan, err := NewConvTranspose(nil, c, weights, bias)
 	must(t, err)
 	must(t, plan.Run(nil, x, n, in, got, Activation{Kind: LeakyRelu, Alpha: 0.1}))
 	closeTo(t, got, want, 2e-5)

@@ -88,7 +88,7 @@ func (w *winogradPath) transformWeights(p *Pool, c *Conv) {
 	pairs := c.InChannels * c.OutChannels
 	data := make([]float32, 36*pairs)
 	for i := range w.weights {
-		w.weights[i] = newPackedA(w.tier, c.OutChannels, c.InChannels)
+		w.weights[i] = newPackedA(w.tier, c.OutChannels, c.InChannels, (*Pool)(nil).depthBlock(c.InChannels))
 		w.weights[i].data = data[i*pairs : (i+1)*pairs]
 	}
 	plain, to := w.direct.weights[0], w.weights[0]
@@ -187,7 +187,7 @@ func (b *winogradBandRun) transformInput(lo, hi int) {
 	buffer := borrow(16*planeSize + b.pitch + 2*nr + 36*t.lanes)
 	defer giveBack(buffer)
 	planes, work := (*buffer)[:16*planeSize+b.pitch+2*nr], (*buffer)[16*planeSize+b.pitch+2*nr:]
-	depth := depthBlock(channels)
+	depth := (*Pool)(nil).depthBlock(channels)
 	for c := lo; c < hi; c++ {
 		b.splitPlane(planes, planeSize, b.x[(b.image*channels+c)*b.inSize:][:b.inSize])
 		p0 := c / depth * depth

@@ -84,15 +84,15 @@ const transposeRows = 96
 // transposeBand is how many input positions are multiplied at a time.
 const transposeBand = 1024
 
-// NewConvTranspose packs weights. bias has OutChannels elements, or none.
-func NewConvTranspose(c ConvTranspose, weights, bias []float32) (*ConvTransposePlan, error) {
+// NewConvTranspose packs weights, for runs on the pool. bias has OutChannels elements, or none.
+func NewConvTranspose(p *Pool, c ConvTranspose, weights, bias []float32) (*ConvTransposePlan, error) {
 	if tierProblem != nil {
 		return nil, tierProblem
 	}
-	return newConvTranspose(current.Load(), c, weights, bias)
+	return newConvTranspose(p, current.Load(), c, weights, bias)
 }
 
-func newConvTranspose(t *tier, c ConvTranspose, weights, bias []float32) (*ConvTransposePlan, error) {
+func newConvTranspose(p *Pool, t *tier, c ConvTranspose, weights, bias []float32) (*ConvTransposePlan, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func newConvTranspose(t *tier, c ConvTranspose, weights, bias []float32) (*ConvT
 	for group := range c.Groups {
 		for first := 0; first < perGroupOut; first += plan.channels {
 			count := min(plan.channels, perGroupOut-first)
-			packed := newPackedA(t, count*taps, perGroupIn)
+			packed := newPackedA(t, count*taps, perGroupIn, p.depthBlock(perGroupIn))
 			packed.data = make([]float32, packed.m*packed.k)
 			if len(packed.data) > 0 {
 				from := (group*perGroupIn*perGroupOut + first) * taps
@@ -162,7 +162,7 @@ func (c *ConvTransposePlan) Run(p *Pool, x []float32, n int, inSpatial []int, y 
 
 // ConvTransposeReference computes a transposed convolution directly.
 func ConvTransposeReference(c ConvTranspose, weights, bias, x []float32, n int, inSpatial []int, y []float32, act Activation) error {
-	plan, err := newConvTranspose(tiers[0], c, weights, bias)
+	plan, err := newConvTranspose(nil, tiers[0], c, weights, bias)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func Gemm(p *Pool, transA, transB bool, m, n, k int, alpha float32, a []float32,
 	}
 	buffer := borrow(m * max(k, 0))
 	defer giveBack(buffer)
-	left := newPackedA(t, m, max(k, 0))
+	left := newPackedA(t, m, max(k, 0), p.depthBlock(max(k, 0)))
 	left.data = *buffer
 	left.fill(p, transA, alpha, a, lda)
 	g := product{a: left, b: matrixSource(t, transB, b, ldb), n: n, c: c, ldc: ldc, beta: beta}
@@ -61,7 +61,7 @@ func GemmPackedB(p *Pool, transA bool, m int, alpha float32, a []float32, lda in
 	}
 	buffer := borrow(m * b.k)
 	defer giveBack(buffer)
-	left := newPackedA(b.tier, m, b.k)
+	left := newPackedA(b.tier, m, b.k, b.depth)
 	left.data = *buffer
 	left.fill(p, transA, alpha, a, lda)
 	g := product{a: left, b: b, n: b.n, c: c, ldc: ldc, beta: beta,

@@ -11,10 +11,14 @@ package kernels
 // wide, takes two thirds of a 48 KiB first-level cache.
 const maxDepth = 256
 
-// depthBlock is the block length for a sum of k terms. It depends on k alone, so
+// depthBlock is the block length for a sum of k terms. It depends on k alone (and on ShortSums), so
 // the order of a sum does too.
-func depthBlock(k int) int {
-	blocks := max(1, (k+maxDepth-1)/maxDepth)
+func (p *Pool) depthBlock(k int) int {
+	most := maxDepth
+	if p != nil && p.depth > 0 {
+		most = p.depth
+	}
+	blocks := max(1, (k+most-1)/most)
 	return (k + blocks - 1) / blocks
 }
 
@@ -31,14 +35,14 @@ type PackedA struct {
 // PackA packs alpha times A, or alpha times the transpose of A where trans is
 // set. A has m rows of k elements (with trans: k rows of m), lda apart.
 func PackA(trans bool, m, k int, alpha float32, a []float32, lda int) *PackedA {
-	p := newPackedA(current.Load(), m, k)
+	p := newPackedA(current.Load(), m, k, (*Pool)(nil).depthBlock(k))
 	p.data = make([]float32, m*k)
 	p.fill(nil, trans, alpha, a, lda)
 	return p
 }
 
-func newPackedA(t *tier, m, k int) *PackedA {
-	p := &PackedA{tier: t, m: m, k: k, depth: depthBlock(k)}
+func newPackedA(t *tier, m, k, depth int) *PackedA {
+	p := &PackedA{tier: t, m: m, k: k, depth: depth}
 	limit := t.gemm.MR
 	panels := max(1, (m+limit-1)/limit)
 	p.mr = max(1, (m+panels-1)/panels)
@@ -140,6 +144,7 @@ type PackedB struct {
 	tier   *tier
 	k, n   int
 	padded int // n rounded up to whole panels
+	depth  int // length of all blocks of k but the last
 	data   []float32
 }
 
@@ -153,13 +158,13 @@ func PackB(trans bool, k, n int, b []float32, ldb int) *PackedB {
 func PackBOn(pool *Pool, trans bool, k, n int, b []float32, ldb int) *PackedB {
 	t := current.Load()
 	nr := t.gemm.NR
-	p := &PackedB{tier: t, k: k, n: n, padded: (n + nr - 1) / nr * nr}
+	p := &PackedB{tier: t, k: k, n: n, padded: (n + nr - 1) / nr * nr, depth: pool.depthBlock(k)}
 	p.data = make([]float32, p.padded*k)
 	if n == 0 {
 		return p
 	}
 	src := matrixSource(t, trans, b, ldb)
-	depth := depthBlock(k)
+	depth := p.depth
 	panels := p.padded / nr
 	for p0 := 0; p0 < k; p0 += depth {
 		d := min(depth, k-p0)

@@ -27,6 +27,8 @@ type Pool struct {
 	jobs    chan *job
 	stop    chan struct{}
 	close   sync.Once
+	depth   int   // see ShortSums; 0: maxDepth
+	single  *Pool // see Single
 }
 
 // NewPool starts a pool that works on up to the given number of threads, the
@@ -41,6 +43,21 @@ func NewPool(threads int) *Pool {
 		go p.work()
 	}
 	return p
+}
+
+// ShortSums makes matrix products and convolutions add up their terms in blocks of at most depth, whose sums are added in turn: another
+// order of the same sums, for telling what their rounding does. It is called before the pool is used.
+func (p *Pool) ShortSums(depth int) {
+	p.depth = depth
+	p.single = &Pool{threads: 1, depth: depth}
+}
+
+// Single is the pool for a product that is computed on the caller's thread alone.
+func (p *Pool) Single() *Pool {
+	if p == nil {
+		return nil
+	}
+	return p.single
 }
 
 // Threads is the number of threads a loop may run on, 1 for a nil pool.

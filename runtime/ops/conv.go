@@ -215,7 +215,7 @@ func (k *convolution) compute(c *Context, in []*value.Tensor, act kernels.Activa
 		}
 		return oneOutput(k.runDouble(c, s, in))
 	}
-	plan, err := k.plans.get(slices.Concat(s.begin, s.end), func() (*kernels.ConvPlan, error) { return k.plan(s, in) })
+	plan, err := k.plans.get(slices.Concat(s.begin, s.end), func() (*kernels.ConvPlan, error) { return k.plan(c.Pool, s, in) })
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +248,7 @@ func (k *convolution) residual(s *convShapes, in []*value.Tensor) ([]float32, er
 	return floatElements[float32](in[3])
 }
 
-func (k *convolution) plan(s *convShapes, in []*value.Tensor) (*kernels.ConvPlan, error) {
+func (k *convolution) plan(p *kernels.Pool, s *convShapes, in []*value.Tensor) (*kernels.ConvPlan, error) {
 	if k.packed != nil {
 		return k.packed.WithPads(s.begin, s.end)
 	}
@@ -260,7 +260,7 @@ func (k *convolution) plan(s *convShapes, in []*value.Tensor) (*kernels.ConvPlan
 	if err != nil {
 		return nil, err
 	}
-	return kernels.NewConv(k.describe(s), w, b)
+	return kernels.NewConvOn(p, k.describe(s), w, b)
 }
 
 func (k *convolution) describe(s *convShapes) kernels.Conv {

@@ -122,7 +122,7 @@ func (k *transposedConv) run(c *Context, in []*value.Tensor) ([]*value.Tensor, e
 		return oneOutput(k.runDouble(c, s, in))
 	}
 	plan, err := k.plans.get(slices.Concat(s.begin, s.end, s.outputPadding), func() (*kernels.ConvTransposePlan, error) {
-		return k.plan(s, in)
+		return k.plan(c.Pool, s, in)
 	})
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (k *transposedConv) run(c *Context, in []*value.Tensor) ([]*value.Tensor, e
 	return []*value.Tensor{y.done()}, nil
 }
 
-func (k *transposedConv) plan(s *transposedShapes, in []*value.Tensor) (*kernels.ConvTransposePlan, error) {
+func (k *transposedConv) plan(p *kernels.Pool, s *transposedShapes, in []*value.Tensor) (*kernels.ConvTransposePlan, error) {
 	w, err := floatElements[float32](in[1])
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func (k *transposedConv) plan(s *transposedShapes, in []*value.Tensor) (*kernels
 	if err != nil {
 		return nil, err
 	}
-	return kernels.NewConvTranspose(kernels.ConvTranspose{Kernel: s.kernel, Strides: s.strides, Dilations: s.dilations,
+	return kernels.NewConvTranspose(p, kernels.ConvTranspose{Kernel: s.kernel, Strides: s.strides, Dilations: s.dilations,
 		PadsBegin: s.begin, PadsEnd: s.end, OutputPadding: s.outputPadding, Groups: k.groups,
 		InChannels: s.channels, OutChannels: s.outChannels}, w, b)
 }

@@ -216,7 +216,7 @@ func multiplyEach[T any](c *Context, p batchedProduct, out *value.Tensor, a []T,
 	}
 	c.Pool.Do(p.walk.size, max(1, elementGrain/max(1, p.m*p.n*p.k/8)), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
-			one(nil, i)
+			one(c.Pool.Single(), i)
 		}
 	})
 }

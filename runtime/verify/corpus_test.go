@@ -35,8 +35,8 @@ func TestPrunedCorpusModelsEqualTheirMaskedTwins(t *testing.T) {
 	for _, path := range corpus(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			m := openModel(t, path)
-			twin, pruned := prune(t, m, 0.3)
-			r, err := verify.Compare(context.Background(), twin, pruned, verify.Options{})
+			twin, pruned, kept := prune(t, m, 0.3)
+			r, err := verify.Compare(context.Background(), twin, pruned, verify.Options{Kept: kept})
 			if lacks := (*verify.CannotRunError)(nil); errors.As(err, &lacks) && !slices.ContainsFunc(accepted, func(a string) bool { return filepath.Base(a) == filepath.Base(path) }) {
 				t.Skip(err)
 			}
@@ -124,7 +124,7 @@ func openModel(t *testing.T, path string) *onnxio.Model {
 }
 
 // prune takes a share of every parameter that can be pruned.
-func prune(t *testing.T, m *onnxio.Model, ratio float64) (twin, pruned *onnxio.Model) {
+func prune(t *testing.T, m *onnxio.Model, ratio float64) (twin, pruned *onnxio.Model, kept map[string]map[int][]int) {
 	t.Helper()
 	g, err := graph.Build(m)
 	if err != nil {
@@ -159,5 +159,66 @@ func prune(t *testing.T, m *onnxio.Model, ratio float64) (twin, pruned *onnxio.M
 	if twin, err = rewrite.MaskedTwin(m, p); err != nil {
 		t.Fatal(err)
 	}
-	return twin, pruned
+	return twin, pruned, plan.Kept(a, c.Removed)
+}
+
+// TestForgedScoresOfADetectorFail prunes one layer of yolov8n and spoils its class scores, which share an output with boxes that are a thousand times
+// larger.
+func TestForgedScoresOfADetectorFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs a whole detector")
+	}
+	dir := filepath.Dir(filepath.Dir(filepath.Dir(corpus(t)[0])))
+	m := openModel(t, filepath.Join(dir, "models", "trained", "yolov8n_deq32.onnx.gz"))
+	channels := make([]int, 6)
+	for i := range channels {
+		channels[i] = 3 * i
+	}
+	twin, pruned, kept := pruneAt(t, m, "model.4.m.1.cv1.conv.weight_deq", channels...)
+	head := func(level, tensor string) string { return "model.22.cv3." + level + ".2." + tensor }
+	for _, c := range []struct {
+		title string
+		forge func(m *onnxio.Model) *onnxio.Model
+	}{
+		{"all scores next to zero", func(m *onnxio.Model) *onnxio.Model {
+			for _, level := range []string{"0", "1", "2"} {
+				m = edit(t, m, head(level, "weight_bias_deq"), func(vs []float32) {
+					for i := range vs {
+						vs[i] = -30
+					}
+				})
+			}
+			return m
+		}},
+		{"the classes in reverse", func(m *onnxio.Model) *onnxio.Model {
+			const classes = 80
+			for _, level := range []string{"0", "1", "2"} {
+				for _, tensor := range []string{"weight_deq", "weight_bias_deq"} {
+					m = edit(t, m, head(level, tensor), func(vs []float32) {
+						per := len(vs) / classes
+						for i := range classes / 2 {
+							for k := range per {
+								a, b := i*per+k, (classes-1-i)*per+k
+								vs[a], vs[b] = vs[b], vs[a]
+							}
+						}
+					})
+				}
+			}
+			return m
+		}},
+	} {
+		t.Run(c.title, func(t *testing.T) {
+			r := compare(t, twin, c.forge(pruned), verify.Options{Kept: kept})
+			t.Log(r.Decided)
+			if r.Pass {
+				t.Fatal("it passes")
+			}
+			for _, words := range []string{`the models differ first at Conv "/model.22/cv3.0/cv3.0.2/Conv"`, `it is seen in "output0", slices 4 to 83 of axis 1 (from Sigmoid "/model.22/Sigmoid")`} {
+				if !strings.Contains(r.Decided, words) {
+					t.Errorf("it does not say %s", words)
+				}
+			}
+		})
+	}
 }

@@ -20,16 +20,20 @@ type network struct {
 	sparse    map[string]*onnxio.SparseTensor
 	functions map[[3]string]*onnxio.Function
 	reads     map[*onnxio.Node][]string // inputs, and what bodies read of the graph
+	constant  map[string]bool           // weights, and what is computed from them alone
 }
 
 func networkOf(m *onnxio.Model) *network {
 	w := &network{model: m, nodes: m.Graph.Nodes, makers: map[string]*onnxio.Node{}, weights: map[string]*onnxio.Tensor{},
-		sparse: map[string]*onnxio.SparseTensor{}, functions: map[[3]string]*onnxio.Function{}, reads: map[*onnxio.Node][]string{}}
+		sparse: map[string]*onnxio.SparseTensor{}, functions: map[[3]string]*onnxio.Function{}, reads: map[*onnxio.Node][]string{},
+		constant: map[string]bool{}}
 	for _, t := range m.Graph.Initializers {
 		w.weights[t.Name] = t
+		w.constant[t.Name] = true
 	}
 	for _, t := range m.Graph.Sparse {
 		w.sparse[t.Name()] = t
+		w.constant[t.Name()] = true
 	}
 	for _, f := range m.Functions {
 		w.functions[[3]string{f.Domain, f.Name, f.Overload}] = f
@@ -42,6 +46,19 @@ func networkOf(m *onnxio.Model) *network {
 		}
 		w.reads[n] = readsOf(n)
 	}
+	for grew := true; grew; {
+		grew = false
+		for _, n := range w.nodes {
+			if slices.ContainsFunc(w.reads[n], func(r string) bool { return !w.constant[r] }) {
+				continue
+			}
+			for _, o := range n.Outputs {
+				grew = grew || o != "" && !w.constant[o]
+				w.constant[o] = true
+			}
+		}
+	}
+	delete(w.constant, "")
 	return w
 }
 
@@ -233,8 +250,6 @@ func (w *network) reached(from map[*onnxio.Node]bool, through func(*onnxio.Node)
 	}
 	return out
 }
-
-func anything(*onnxio.Node) bool { return true }
 
 // title names a node as the rest of the project does: its operator and its name.
 func title(n *onnxio.Node) string {

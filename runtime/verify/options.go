@@ -33,7 +33,4 @@ func (o *Options) complete() {
 	if o.RTol == 0 {
 		o.RTol = DefaultRTol
 	}
-	if o.ATol == 0 {
-		o.ATol = DefaultATol
-	}
 }

@@ -18,7 +18,7 @@ const maxRows = 4096
 
 // matchRows looks for the rows of outputs that differ: detections are [K,5], [K,6] or [K,7] (box, score, class, picture),
 // perhaps with a batch axis of one.
-func matchRows(outputs []Output, names []string, want, got []values) {
+func matchRows(outputs []Output, want, got []values) {
 	for i := range outputs {
 		if outputs[i].Pass {
 			continue
@@ -26,7 +26,7 @@ func matchRows(outputs []Output, names []string, want, got []values) {
 		var sum Rows
 		found := true
 		for run := range want {
-			r, ok := match(want[run][names[i]], got[run][names[i]])
+			r, ok := match(want[run][outputs[i].Name], got[run][outputs[i].Name])
 			found = found && ok
 			sum.Reference, sum.Candidate, sum.Matched = sum.Reference+r.Reference, sum.Candidate+r.Candidate, sum.Matched+r.Matched
 		}
@@ -60,7 +60,7 @@ func match(want, got value.Value) (Rows, bool) {
 			}
 			far := 0.0
 			for k := range wide {
-				far = max(far, math.Abs(w[i*wide+k]-g[j*wide+k])/(1e-3*scale[k]+DefaultATol))
+				far = max(far, math.Abs(w[i*wide+k]-g[j*wide+k])/(1e-3*scale[k]+1e-7))
 			}
 			if far <= best {
 				best, at = far, j

@@ -1,23 +1,23 @@
-// Package verify proves a pruned model against its masked twin: both run on the embedded runtime on the same inputs, and
-// their outputs are compared element by element.
+// Package verify proves a pruned model against its masked twin: both run on the embedded runtime on the same inputs, side by side, and every
+// value that both compute is compared, element by element.
 //
-// An element passes where |a-b| <= atol + rtol*range, the range being the largest finite magnitude of the reference's
-// output. The range is that of the whole output, not the element's own magnitude: what is pruned changes the order of sums, and
-// the error of a sum goes with its largest terms, not with how close they come to cancelling out. The
-// default rtol 1e-3 leaves room for some hundred layers of float32 (6e-8 each, and the fast convolutions' 5e-5); a wrong
-// channel misses it by orders of magnitude. The default atol 1e-7 is the last bit of numbers about 1: what 1-x leaves where x is
-// nearly 1. Where atol is more than a tenth of what rtol allows, the output is too small to prove much: it is weak
-// then, like an empty one, and the values before the sigmoid or softmax that made it so are compared as well.
+// Each node of the pruned model is given what its counterpart in the twin was given (together.go). So it is compared on equal inputs: what earlier
+// nodes rounded does not count, a fault shows at the node that has it, and models that pick by value go the same way. By induction over the
+// nodes, a pruned model whose nodes all agree computes what the twin computes. The outputs of a run of its own are compared
+// too, and are what the report shows.
 //
-// Models that pick by value (NonMaxSuppression, TopK, thresholds) can turn a difference in the last bit into another
-// pick. How they are decided is told in selection.go.
+// An element passes where |a-b| <= atol + rtol*range, the range being the largest finite magnitude of the reference in the element's
+// slice (slices.go). The range is that of a slice, not the element's own magnitude: what is pruned changes the order of sums, and
+// the error of a sum goes with its largest terms, not with how close they come to cancelling out. The default rtol 1e-5 is some hundred roundings
+// of float32 (6e-8 each). Where sums cancel so far that it is not enough, the twin is run once more with its sums taken in another order, and
+// what that changes is the noise that is allowed (noise.go).
 package verify
 
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,11 +28,8 @@ import (
 	"onnxprune/runtime/value"
 )
 
-// The tolerances where Options say nothing.
-const (
-	DefaultRTol = 1e-3
-	DefaultATol = 1e-7
-)
+// DefaultRTol is the relative tolerance where Options say nothing.
+const DefaultRTol = 1e-5
 
 // Options of Compare.
 type Options struct {
@@ -42,8 +39,11 @@ type Options struct {
 	Shapes  map[string][]int64 // shapes of inputs that the model leaves open
 	Picture preprocess.Recipe  // what is done to picture files
 	Threads int                // 0: all processors
-	RTol    float64            // relative to the range of the output; 0: DefaultRTol
-	ATol    float64            // 0: DefaultATol
+	RTol    float64            // relative to the range of a slice; 0: DefaultRTol
+	ATol    float64            // absolute, on top
+
+	// Kept says which indices the candidate keeps of values inside of the model, by name and axis: plan.Kept. Without it such values are not compared.
+	Kept map[string]map[int][]int
 
 	Progress func(done, total int, what string) // called between steps; may be nil
 }
@@ -55,8 +55,9 @@ type Report struct {
 	Seed    uint64        `json:"seed"`
 	RTol    float64       `json:"rtol"`
 	ATol    float64       `json:"atol"`
-	Inputs  []Input       `json:"inputs"` // of the first run
-	Outputs []Output      `json:"outputs"`
+	Inputs  []Input       `json:"inputs"`            // of the first run
+	Outputs []Output      `json:"outputs"`           // of whole runs
+	Values  Values        `json:"values"`            // inside of the models, node by node
 	Decided string        `json:"decided"`           // which comparison decided, in words
 	Inexact []string      `json:"inexact,omitempty"` // why the twin can not be equal, from the plan
 	Elapsed time.Duration `json:"elapsed_ns"`
@@ -70,29 +71,50 @@ type Input struct {
 	From  string `json:"from"` // "random, like a picture in 0..1", a file's name and what was done to it, …
 }
 
-// Output is the comparison of one output, or of a value before an operator that picks by value. Where there are several
-// runs it is that of the worst one.
+// Output is the comparison of one output, or of a value inside of the models. Where there are several runs it is that of the worst one.
 type Output struct {
 	Name   string  `json:"name"`
 	Shape  []int   `json:"shape"`
-	Before string  `json:"before,omitempty"` // set for a value before an operator that picks by value: that node
-	Given  string  `json:"given,omitempty"`  // set where the pruned model was given the reference's picks: says so
 	Pass   bool    `json:"pass"`
 	MaxAbs float64 `json:"max_abs"`
-	MaxRel float64 `json:"max_rel"`  // over elements of the reference of at least rtol of its range
+	MaxRel float64 `json:"max_rel"`  // largest |a-b|/|a| over elements a of the reference of at least a thousandth of their slice's range
 	Mean   float64 `json:"mean_abs"` // of the absolute differences
 	Cosine float64 `json:"cosine"`
-	Range  float64 `json:"range"` // largest magnitude of the reference
-	// Minimum required tolerance: the smallest rtol with which the output passes at ATol, and the smallest atol at rtol 0.
+	Axis   int     `json:"axis"`  // whose slices have ranges of their own; -1: the whole has one
+	Slice  int     `json:"slice"` // the one that is furthest from passing
+	Range  float64 `json:"range"` // of that slice: largest magnitude of the reference
+	// Minimum required tolerance: the smallest rtol with which every slice passes at ATol, and the smallest atol at rtol 0.
 	NeedRTol float64 `json:"need_rtol"`
 	NeedATol float64 `json:"need_atol"`
+	Noise    float64 `json:"noise,omitempty"`   // set where it passes for the measured noise alone: how much that allows
 	Problem  string  `json:"problem,omitempty"` // shapes or types that differ, numbers that are not finite
 	Rows     *Rows   `json:"rows,omitempty"`    // of an output that holds detections and differs: how many are found again
 
-	integral bool // its elements are integers, bools or strings
+	node     string // of a value inside of the models: what computes it
+	integral bool   // its elements are integers, bools or strings
+	hard     bool   // the problem is none of size: no tolerance would help
+	empty    bool   // no elements, or zero everywhere
+	nothing  bool   // the reference gives no number at all
+
+	ranges, most, noise []float64 // by slice: range, largest difference, and what another order of sums changes
+	run                 int
 }
 
-// Compare runs both models on the same inputs, one after the other, and compares their outputs. A model that the runtime
+// Largest is the largest difference that passed, as a share of its slice's range; with all, of whatever was compared.
+func (r *Report) Largest(all bool) float64 {
+	largest := 0.0
+	for _, o := range r.Outputs {
+		if all || o.Pass {
+			largest = max(largest, o.NeedRTol)
+		}
+	}
+	if w := r.Values.Worst; w != nil && (all || len(r.Values.Differ) == 0) {
+		largest = max(largest, w.NeedRTol)
+	}
+	return largest
+}
+
+// Compare runs both models on the same inputs and compares what they compute. A model that the runtime
 // can not run is a *CannotRunError; inputs that can not be read are an error too, and options that can not be meant an *option.Error. A candidate that fails where the
 // reference runs is a report that does not pass.
 func Compare(ctx context.Context, reference, candidate *onnxio.Model, opt Options) (*Report, error) {
@@ -101,11 +123,10 @@ func Compare(ctx context.Context, reference, candidate *onnxio.Model, opt Option
 		return nil, err
 	}
 	opt.complete()
-	c := &comparison{opt: opt, steps: 2 + 2*opt.Runs,
+	c := &comparison{opt: opt, steps: 2 + 2*opt.Runs, limits: tolerance{opt.RTol, opt.ATol},
 		reference: side{reference, "the masked original"}, candidate: side{candidate, "the pruned model"}}
 	c.report = &Report{Runs: opt.Runs, Seed: opt.Seed, RTol: opt.RTol, ATol: opt.ATol}
-	err := c.compare(ctx)
-	if err != nil {
+	if err := c.compare(ctx); err != nil {
 		return nil, err
 	}
 	c.progress("compared")
@@ -116,14 +137,17 @@ func Compare(ctx context.Context, reference, candidate *onnxio.Model, opt Option
 // comparison is one call of Compare.
 type comparison struct {
 	opt                  Options
+	limits               tolerance
 	reference, candidate side
 	sets                 [][]feed.Input // per run
 	report               *Report
 	done, steps          int
 
-	outputs  []Output // as they came out without any help
-	squashed []Output // values before the sigmoid or softmax that made outputs small
-	weak     []string // outputs that are empty or too small to prove anything
+	selection *selection
+	walk      *walk
+	want, got []values         // outputs, per run
+	outputs   [][]Output       // per run, in the model's order
+	shapes    map[string][]int // of the reference's values in the last run
 }
 
 // side is one of the two models.
@@ -151,91 +175,88 @@ func (c *comparison) compare(ctx context.Context) error {
 	if err := c.makeInputs(); err != nil {
 		return err
 	}
-	s := c.selection()
-	part, same := s.behind(s.all())
-	f, squashed := s.front(part, same), s.squashed()
-	want, got, err := c.runBoth(ctx, slices.Concat(f.names, squashed.names))
-	if err != nil || got == nil {
+	c.selection = c.jumps()
+	c.walk = &walk{limits: c.limits, reference: c.selection.a, kept: c.opt.Kept, sized: c.selection.a.sized(),
+		unequal: c.selection.unequal, inner: map[string]*inner{}}
+	m := &meeting{}
+	first, err := c.compile(ctx, c.reference, runtime.Options{Exact: true, Replace: m.first})
+	if err != nil {
 		return err
 	}
+	defer first.Close()
+	second, err := c.compile(ctx, c.candidate, runtime.Options{Exact: true, Replace: m.second})
+	if err != nil {
+		return err
+	}
+	defer second.Close()
+	m.common = common(first.Values(), second.Values())
+	if err := c.run(ctx, m, first, second); err != nil || len(c.got) < len(c.sets) {
+		return err
+	}
+	if err := c.measureNoise(ctx, m, first); err != nil {
+		return err
+	}
+	c.report.Outputs = worstOf(c.outputs)
+	if !passed(c.report.Outputs) {
+		matchRows(c.report.Outputs, c.want, c.got)
+	}
+	c.report.Values = c.walk.values()
+	c.decide()
+	return nil
+}
+
+// run runs both models on all inputs: side by side, and the candidate by itself where that is not the same.
+func (c *comparison) run(ctx context.Context, m *meeting, first, second *runtime.Session) error {
 	names := outputNames(c.reference.model)
-	c.outputs = c.judgeAll(names, want, got)
-	if !passed(c.outputs) {
-		matchRows(c.outputs, names, want, got)
-	}
-	c.weigh(squashed, want, got)
-	inFront := s.telling(c.judgeFront(f, want, got))
-	c.report.Outputs = slices.Concat(c.outputs, c.squashed, inFront)
-	switch {
-	case passed(c.report.Outputs) && len(c.weak) == 0:
-		c.report.Pass = true
-		c.report.Decided = fmt.Sprintf("the outputs are equal (%s%s)", counted(len(names), "output"), c.beside(inFront))
-		return nil
-	case passed(c.report.Outputs) && len(s.differs) == 0:
-		c.report.Pass = true
-		c.report.Decided = "the models are the same, node by node and weight by weight"
-		return nil
-	case same && len(inFront) > 0:
-		c.decideInFront(s, part, f, inFront)
-		return nil
-	}
-	want, got = nil, nil
-	return c.decideWithPicksGiven(ctx, s)
-}
-
-// weigh lists the outputs that prove little, and compares what made them so small.
-func (c *comparison) weigh(squashed front, want, got []values) {
-	for _, o := range c.outputs {
-		empty := o.Shape != nil && value.Count(o.Shape) == 0
-		if !o.Pass || !empty && c.opt.ATol <= c.opt.RTol*o.Range/10 || o.Range == 0 && !empty && o.integral {
-			continue
+	for i, set := range c.sets {
+		c.step(fmt.Sprintf("running both models (%d of %d)", i+1, len(c.sets)))
+		c.walk.replaced = false
+		want, got, err1, err2 := m.run(ctx, first, second, feed.Values(set), func(name string, want, got value.Value) value.Value {
+			return c.walk.judge(i, name, want, got)
+		})
+		c.shapes = m.shapes
+		if err1 != nil {
+			return c.runError(ctx, c.reference, err1)
 		}
-		var inputs []string
-		if !empty {
-			inputs = squashed.of[o.Name]
+		if err2 == nil && c.walk.replaced {
+			got, err2 = c.alone(ctx, c.candidate, second, i)
+		} else {
+			c.done++
 		}
-		if inputs == nil {
-			c.weak = append(c.weak, strconv.Quote(o.Name))
-		}
-		for _, name := range inputs {
-			if !slices.ContainsFunc(c.squashed, func(o Output) bool { return o.Name == name }) {
-				c.squashed = append(c.squashed, c.judgeFront(front{names: []string{name}, before: squashed.before}, want, got)...)
+		if err := c.runError(ctx, c.candidate, err2); err != nil {
+			if ctx.Err() != nil || cannotRun(err) {
+				return err
 			}
+			c.report.Decided = err.Error()
+			return nil
 		}
+		var outs []Output
+		for _, name := range names {
+			o := c.limits.judge(name, want[name], got[name])
+			o.empty = hollow(want[name])
+			outs = append(outs, o)
+		}
+		c.want, c.got, c.outputs = append(c.want, want), append(c.got, got), append(c.outputs, outs)
 	}
+	return nil
 }
 
-func (c *comparison) beside(inFront []Output) string {
-	out := ""
-	if len(c.squashed) > 0 {
-		out += fmt.Sprintf(", some so small that %s before %s were compared too", counted(len(c.squashed), "value"), c.squashed[0].Before)
+// common lists the names that both models compute, each once.
+func common(a, b []string) map[string]bool {
+	times := map[string]int{}
+	for _, n := range a {
+		times[n]++
 	}
-	if len(inFront) > 0 {
-		out += fmt.Sprintf(", and %s before picks by value", counted(len(inFront), "value"))
+	for _, n := range b {
+		times[n] += 1 << 20
+	}
+	out := map[string]bool{}
+	for n, k := range times {
+		if k == 1+1<<20 && n != "" {
+			out[n] = true
+		}
 	}
 	return out
-}
-
-// runBoth runs one model after the other. Where the candidate does not run though the reference does, the report
-// says so and got is nil.
-func (c *comparison) runBoth(ctx context.Context, keep []string) (want, got []values, err error) {
-	if want, err = c.run(ctx, c.reference, keep, nil); err != nil {
-		return nil, nil, err
-	}
-	got, err = c.run(ctx, c.candidate, keep, nil)
-	if c.failed(ctx, err) {
-		return nil, nil, nil
-	}
-	return want, got, err
-}
-
-// failed makes a report of a candidate that does not run though it compiles and the reference runs.
-func (c *comparison) failed(ctx context.Context, err error) bool {
-	if err == nil || ctx.Err() != nil || cannotRun(err) {
-		return false
-	}
-	c.report.Decided = err.Error()
-	return true
 }
 
 // makeInputs reads or makes the inputs of every run.
@@ -258,51 +279,15 @@ func (c *comparison) makeInputs() error {
 	return nil
 }
 
-// run compiles a model and runs it on all sets of inputs. keep names inner values to return beside the outputs; extra
-// holds inputs of single runs on top.
-func (c *comparison) run(ctx context.Context, s side, keep []string, extra []values) ([]values, error) {
-	c.step("compiling " + s.name)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	session, err := runtime.Compile(s.model, runtime.Options{Threads: c.opt.Threads, Keep: keep, Exact: true})
-	if err != nil {
-		return nil, compileError(s.name, err)
-	}
-	defer session.Close()
-	var out []values
-	for i, set := range c.sets {
-		c.step(fmt.Sprintf("running %s (%d of %d)", s.name, i+1, len(c.sets)))
-		in := feed.Values(set)
-		if extra != nil {
-			for name, v := range extra[i] {
-				in[name] = v
+// worstOf keeps of each output the worst run.
+func worstOf(runs [][]Output) []Output {
+	out := slices.Clone(runs[0])
+	for _, outs := range runs[1:] {
+		for i, o := range outs {
+			if worse(o, out[i]) {
+				out[i] = o
 			}
 		}
-		vs, err := session.Run(ctx, in)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, runError(s.name, err)
-		}
-		out = append(out, vs)
-	}
-	return out, nil
-}
-
-// judgeAll compares values of all runs, and keeps of each the worst.
-func (c *comparison) judgeAll(names []string, want, got []values) []Output {
-	var out []Output
-	for _, name := range names {
-		var worst Output
-		for run := range want {
-			o := judge(name, want[run][name], got[run][name], c.opt.RTol, c.opt.ATol)
-			if run == 0 || worse(o, worst) {
-				worst = o
-			}
-		}
-		out = append(out, worst)
 	}
 	return out
 }
@@ -319,12 +304,7 @@ func worse(a, b Output) bool {
 }
 
 func passed(outputs []Output) bool {
-	for _, o := range outputs {
-		if !o.Pass {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(outputs, func(o Output) bool { return !o.Pass })
 }
 
 func outputNames(m *onnxio.Model) []string {
@@ -354,3 +334,5 @@ func listed(names []string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+func sortedKeys[K int | string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
