@@ -33,8 +33,13 @@ func (c *checker) body(o, p *graph.Scope, inlined bool) error {
 		if err := c.node(n, q); err != nil {
 			return err
 		}
-		for k := range len(q.Calls) {
-			if err := c.callNode(n.Calls[len(n.Calls)-len(q.Calls)+k].Node, q.Calls[k].Node); err != nil {
+		for k, call := range q.Calls {
+			at := len(n.Calls) - len(q.Calls) + k
+			var outer *graph.Call // that was inlined: references to its attributes are its attributes now
+			if at > k && k == 0 {
+				outer = n.Calls[at-1]
+			}
+			if err := c.callNode(n.Calls[at].Node, call.Node, outer); err != nil {
 				return err
 			}
 		}

@@ -1,9 +1,12 @@
 package proof_test
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"onnxprune/analysis/channels"
@@ -23,7 +26,8 @@ func models(t testing.TB) []string {
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared")
 	}
-	patterns := []string{filepath.Join(dir, "models", "*", "*.onnx"), filepath.Join(dir, "models", "*", "*", "*.onnx"), filepath.Join(dir, "cases", "*.onnx")}
+	patterns := []string{filepath.Join(dir, "models", "*", "*.onnx"), filepath.Join(dir, "models", "*", "*", "*.onnx"), filepath.Join(dir, "models", "*", "*.onnx.gz"),
+		filepath.Join(dir, "cases", "*.onnx"), filepath.Join(dir, "cases", "*", "*.onnx")}
 	if filled := os.Getenv("ONNXPRUNE_FILLED"); filled != "" {
 		patterns = append(patterns, filepath.Join(filled, "*.onnx"))
 	}
@@ -56,7 +60,7 @@ type pruning struct {
 // analysed opens a model; ok is false where it is no valid one.
 func analysed(t testing.TB, path string, opt channels.Options) (a *channels.Analysis, ok bool) {
 	t.Helper()
-	m, err := onnxio.Open(path)
+	m, err := opened(t, path)
 	if err != nil {
 		return nil, false
 	}
@@ -70,6 +74,28 @@ func analysed(t testing.TB, path string, opt channels.Options) (a *channels.Anal
 		return nil, false
 	}
 	return channels.Analyze(g, s, opt), true
+}
+
+// opened opens a model, which may be packed.
+func opened(t testing.TB, path string) (*onnxio.Model, error) {
+	t.Helper()
+	if !strings.HasSuffix(path, ".gz") {
+		return onnxio.Open(path)
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return onnxio.Parse(b)
 }
 
 // prune takes a share of the named weights; nil where nothing can go.

@@ -54,7 +54,10 @@ func (c *checker) nodes() error {
 			dropped = append(dropped, gone...)
 			continue
 		}
-		at := f.find(u.proto.OpType, u.proto.Domain, u.nodes[0])
+		at, err := f.find(u.proto.OpType, u.proto.Domain, u.nodes[0])
+		if err != nil {
+			return err
+		}
 		if at < 0 {
 			dropped = append(dropped, u.nodes[0])
 			continue
@@ -99,7 +102,7 @@ type finder struct {
 
 // find returns the position of a node's counterpart, -1 for none: the node of the same operator that writes the same names. A value that
 // the plan freezes or folds under its own name is written by another node, or a constant; the computed one has a new name.
-func (f *finder) find(op, domain string, n *graph.Node) int {
+func (f *finder) find(op, domain string, n *graph.Node) (int, error) {
 	renamed := false
 	for _, v := range n.Outputs {
 		renamed = renamed || v != nil && f.c.renamed(v)
@@ -109,10 +112,15 @@ func (f *finder) find(op, domain string, n *graph.Node) int {
 			if v == nil {
 				continue
 			}
-			if at, ok := f.byOutput[v.Name]; ok && f.writes(at, op, domain, n) {
-				return at
+			at, ok := f.byOutput[v.Name]
+			switch {
+			case !ok:
+				return -1, nil
+			case !f.writes(at, op, domain, n):
+				p := f.units[at].proto
+				return -1, fault("%q is written by the node %s %q with the outputs %q, and should be by %s", v.Name, p.OpType, p.Name, p.Outputs, n.Title())
 			}
-			return -1
+			return at, nil
 		}
 	}
 	best := -1
@@ -121,13 +129,13 @@ func (f *finder) find(op, domain string, n *graph.Node) int {
 			continue
 		}
 		if f.reads(at, n) {
-			return at
+			return at, nil
 		}
 		if best < 0 {
 			best = at
 		}
 	}
-	return best
+	return best, nil
 }
 
 // writes reports whether a node of the pruned model has the operator, and writes the names that it should.
@@ -187,12 +195,15 @@ func (f *finder) callOf(u unit) (dropped []*graph.Node, err error) {
 			for i, n := range u.nodes {
 				f.c.pairUp(n, q.nodes[i])
 			}
-			return nil, f.c.callNode(u.proto, q.proto)
+			return nil, f.c.callNode(u.proto, q.proto, nil)
 		}
 	}
 	f.c.inlined = true
 	for _, n := range u.nodes {
-		at := f.find(n.Op, n.Domain, n)
+		at, err := f.find(n.Op, n.Domain, n)
+		if err != nil {
+			return nil, err
+		}
 		if at < 0 {
 			dropped = append(dropped, n)
 			continue
@@ -217,15 +228,27 @@ func (c *checker) pairUp(n, q *graph.Node) {
 	}
 }
 
-// callNode compares a call as it stands in the file. What it reads is compared where the nodes of its function do.
-func (c *checker) callNode(o, p *onnxio.Node) error {
+// callNode compares a call as it stands in the file. What it reads is compared where the nodes of its function do. outer is the call of the
+// function that held it where that was inlined.
+func (c *checker) callNode(o, p *onnxio.Node, outer *graph.Call) error {
 	if why := head(o, p); why != "" {
 		return fault("the call %q of a function %s", o.Name, why)
 	}
-	if len(o.Inputs) != len(p.Inputs) || len(o.Attributes) != len(p.Attributes) {
-		return fault("the call %q of %s has %d inputs and %d attributes, and should have %d and %d", o.Name, o.OpType, len(p.Inputs), len(p.Attributes), len(o.Inputs), len(o.Attributes))
+	var attrs []*onnxio.Attribute
+	for _, a := range o.Attributes {
+		if outer != nil && a.RefName != "" {
+			v := outer.Attrs[a.RefName]
+			if v == nil {
+				continue
+			}
+			a = v.Renamed(a.Name)
+		}
+		attrs = append(attrs, a)
 	}
-	for i, a := range o.Attributes {
+	if len(o.Inputs) != len(p.Inputs) || len(attrs) != len(p.Attributes) {
+		return fault("the call %q of %s has %d inputs and %d attributes, and should have %d and %d", o.Name, o.OpType, len(p.Inputs), len(p.Attributes), len(o.Inputs), len(attrs))
+	}
+	for i, a := range attrs {
 		if why := c.attribute(a, p.Attributes[i]); why != "" {
 			return fault("attribute %s of the call %q %s", a.Name, o.Name, why)
 		}

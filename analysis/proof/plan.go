@@ -30,20 +30,21 @@ func checkPlan(a *channels.Analysis, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
+	removed := map[atoms.ID]bool{}
+	for _, from := range []map[atoms.ID]place{r.gone, byCuts} {
+		for _, c := range slices.Sorted(maps.Keys(from)) {
+			if !a.Removable(c) {
+				return planFault("it removes %s, which can not go: %s", from[c], r.why(c))
+			}
+			removed[c] = true
+		}
+	}
 	if len(p.Cuts) > 0 {
 		for _, c := range slices.Sorted(maps.Keys(r.gone)) {
 			if _, named := byCuts[c]; !named {
 				return planFault("it removes %s, which none of its cuts names", r.gone[c])
 			}
 		}
-	}
-	maps.Copy(r.gone, byCuts)
-	removed := map[atoms.ID]bool{}
-	for _, c := range slices.Sorted(maps.Keys(r.gone)) {
-		if !a.Removable(c) {
-			return planFault("it removes %s, which can not go: %s", r.gone[c], r.why(c))
-		}
-		removed[c] = true
 	}
 	want, err := plan.Build(a, removed)
 	if err != nil {

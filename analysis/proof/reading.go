@@ -79,6 +79,9 @@ func (c *checker) frozen(use graph.Use, w *graph.Value) error {
 
 func (c *checker) frozenValue(v, w *graph.Value, reader string) error {
 	f := c.freezes[v.FullName()]
+	if n, ok := c.length(v, v); !ok || n > most || n != count(f.Shape) {
+		return planFault("the frozen value %q does not have the shape %v", v.FullName(), f.Shape)
+	}
 	want := make(vector, count(f.Shape))
 	for k := range want {
 		want[k] = element{of: v, at: k}
@@ -143,6 +146,9 @@ func (c *checker) elementsOf(use graph.Use, w *graph.Value, o *plan.Operand) err
 	c.replaced[use] = c.replaced[use] || c.peer[v] != w
 	if c.mended[use] != nil && w.Constant() {
 		return c.constant(use, v, w)
+	}
+	if size, ok := c.length(v, v); !ok || size > most || size != o.Size {
+		return planFault("input %d of %s does not have %d elements", use.Input, n.Title(), o.Size)
 	}
 	for k := range o.Size {
 		want := element{}
