@@ -38,7 +38,7 @@ func models(t testing.TB) []string {
 			t.Fatal(err)
 		}
 		for _, path := range list {
-			if filepath.Base(filepath.Dir(path)) != "invalid" {
+			if dir := filepath.Base(filepath.Dir(path)); dir != "invalid" && dir != "hostile" {
 				out = append(out, path)
 			}
 		}
@@ -134,7 +134,7 @@ func (p *pruning) check(m *onnxio.Model, opt proof.Options) (*proof.Report, erro
 }
 
 // No sound prune is refused: every model of the corpus, at four ratios, exact channels only and inexact ones too, as it is in
-// memory and, at one ratio, as it is read again.
+// memory and, of smaller models at one ratio, as it is read again.
 func TestEveryPruneOfTheCorpusIsProven(t *testing.T) {
 	ratios := []float64{0.1, 0.3, 0.5, 0.7}
 	if testing.Short() {
@@ -159,7 +159,7 @@ func TestEveryPruneOfTheCorpusIsProven(t *testing.T) {
 					if _, err := p.check(p.pruned, proof.Options{}); err != nil {
 						t.Errorf("at %v, inexact channels %v: %v", ratio, inexact, err)
 					}
-					if ratio == 0.3 && !inexact {
+					if st, err := os.Stat(path); ratio == 0.3 && !inexact && err == nil && st.Size() < 20<<20 {
 						reread(t, p)
 					}
 				}
