@@ -29,6 +29,9 @@ func (c *checker) body(o, p *graph.Scope, inlined bool) error {
 	}
 	for i, n := range o.Nodes {
 		q := p.Nodes[i]
+		if !c.inlined && !slices.Equal(n.Proto.Outputs, q.Proto.Outputs) {
+			return fault("%s writes %q, and should write %q", n.Title(), q.Proto.Outputs, n.Proto.Outputs)
+		}
 		c.pairUp(n, q)
 		if err := c.node(n, q); err != nil {
 			return err
@@ -61,7 +64,7 @@ func (c *checker) body(o, p *graph.Scope, inlined bool) error {
 			if err := c.constant(graph.Use{Input: -1}, v, c.through(w)); err != nil {
 				return err
 			}
-		case c.through(w) != c.peer[v]:
+		case !c.is(w, v):
 			return fault("output %d of the body %s is %s, and should be %s", i, at, named(w), named(v))
 		}
 	}

@@ -39,6 +39,21 @@ func checkPlan(a *channels.Analysis, p *plan.Plan) error {
 			removed[c] = true
 		}
 	}
+	if len(p.Cuts) == 0 && len(p.Request.Params) > 0 && len(removed) > 0 {
+		return planFault("it says that %q were asked for, but names no cut", p.Request.Params)
+	}
+	for _, c := range p.Cuts {
+		w := a.Params[slices.IndexFunc(a.Params, func(w *channels.Param) bool { return w.Name == c.Param })]
+		stay := 0
+		for _, class := range a.Classes(w) {
+			if !removed[class] {
+				stay++
+			}
+		}
+		if c.After < stay || c.After > c.Before-len(c.Removed) {
+			return planFault("it says that %d of %d output channels of %q stay where it takes %d, and %d stay in the end", c.After, c.Before, c.Param, len(c.Removed), stay)
+		}
+	}
 	if len(p.Cuts) > 0 {
 		for _, c := range slices.Sorted(maps.Keys(r.gone)) {
 			if _, named := byCuts[c]; !named {

@@ -202,7 +202,7 @@ func TestAForgedModelIsRefused(t *testing.T) {
 			n.SetAttribute(b)
 		}, `body`},
 		{"a function", func(m *onnxio.Model) { m.Functions[0].Nodes[0].SetOp("Mul") }, `in function "twice"`},
-		{"a function's reading", func(m *onnxio.Model) { node(m, "call").SetInput(0, "x") }, `Add "call/Add`},
+		{"a function's reading", func(m *onnxio.Model) { node(m, "call").SetInput(0, "x") }, `the call "call" of twice reads ["x"], and should read ["conv_3"]`},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			p := halved(t, network(), "a.conv.weight")
@@ -255,8 +255,14 @@ func TestAForgedPlanIsRefused(t *testing.T) {
 		}, `the cut of tensor "a.conv.weight"`},
 		{"an order", func(p *plan.Plan) { e := tensor(p, "a.bn.weight"); slices.Reverse(e.Keep[0]) }, `the cut of tensor "a.bn.weight"`},
 		{"an index twice", func(p *plan.Plan) { e := tensor(p, "a.bn.weight"); e.Keep[0][1] = e.Keep[0][0] }, `a.bn.weight`},
-		{"a cut that names other channels", func(p *plan.Plan) { p.Cuts[0].Removed = p.Cuts[0].Removed[1:] }, `which none of its cuts names`},
-		{"a cut of one channel more", func(p *plan.Plan) { p.Cuts[0].Removed = []int{0, 1, 2, 3, 4, 5, 6} }, `is not what removing its channels makes of the original`},
+		{"a cut that names fewer channels", func(p *plan.Plan) { p.Cuts[0].Removed = p.Cuts[0].Removed[1:] }, `which none of its cuts names`},
+		{"no cuts where weights were asked for", func(p *plan.Plan) { p.Request.Params, p.Cuts = []string{"a.conv.weight"}, nil }, `names no cut`},
+		{"a mask of an index that is not there", func(p *plan.Plan) { p.Masks[0].Removed[0] = 99 }, `the mask of input`},
+		{"a cut that counts wrong", func(p *plan.Plan) { p.Cuts[0].After++ }, `it says that 5 of 8 output channels of "a.conv.weight" stay`},
+		{"a cut of other channels too", func(p *plan.Plan) {
+			p.Cuts[0].Removed = []int{0, 1, 2, 3, 4, 5, 6}
+			p.Cuts[0].After = 1
+		}, `is not what removing its channels makes of the original`},
 		{"a tensor less", func(p *plan.Plan) {
 			p.Tensors = slices.DeleteFunc(p.Tensors, func(e plan.Tensor) bool { return e.Name == "d.bias" })
 		}, `it lacks the cut of a tensor that removing its channels changes in the original: the cut of tensor "d.bias"`},

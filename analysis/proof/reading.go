@@ -32,7 +32,7 @@ func (c *checker) reading(n, q *graph.Node, i int) error {
 	case c.constantly(v):
 		return c.constant(use, v, w)
 	}
-	if c.through(w) != c.peer[v] {
+	if !c.is(w, v) {
 		return fault("input %d of %s is %s, and should be %s", i, n.Title(), named(w), named(v))
 	}
 	return nil
@@ -43,6 +43,12 @@ func named(v *graph.Value) string {
 		return "absent"
 	}
 	return `"` + v.FullName() + `"`
+}
+
+// is reports whether w is the counterpart of v.
+func (c *checker) is(w, v *graph.Value) bool {
+	p := c.peer[v]
+	return p != nil && c.through(w) == p
 }
 
 // through follows a value back through the Identity nodes that give what an inlined call returns its further names.
@@ -111,7 +117,7 @@ func (c *checker) handedOut(v, w *graph.Value, name string) error {
 		return c.frozenValue(v, w, "the output "+name)
 	case c.constantly(v):
 		return c.constant(graph.Use{Input: -1}, v, w)
-	case c.through(w) != c.peer[v]:
+	case !c.is(w, v):
 		return fault("the output %q is %s, and should be %s", name, named(w), named(v))
 	}
 	return nil
