@@ -133,7 +133,7 @@ func (p *pruning) check(m *onnxio.Model, opt proof.Options) (*proof.Report, erro
 	return proof.Check(p.analysis, p.plan, g, opt)
 }
 
-// No sound prune is refused: every model of the corpus, at four ratios, exact channels only and inexact ones too, as it is in
+// No sound prune is refused: every model of the corpus, at four ratios of its exact channels and at one of inexact ones too, as it is in
 // memory and, of smaller models at one ratio, as it is read again.
 func TestEveryPruneOfTheCorpusIsProven(t *testing.T) {
 	ratios := []float64{0.1, 0.3, 0.5, 0.7}
@@ -151,7 +151,10 @@ func TestEveryPruneOfTheCorpusIsProven(t *testing.T) {
 				if len(a.Params) == 0 {
 					t.Skip("it has no weights of convolutions or linear layers")
 				}
-				for _, ratio := range ratios {
+				for i, ratio := range ratios {
+					if inexact && i != len(ratios)/2 {
+						continue // the rules are the same: one ratio will do
+					}
 					p := prune(t, a, ratio, "*")
 					if p == nil {
 						continue
