@@ -200,7 +200,7 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	notes := origin(n.Model, m, p)
 	g, err := graph.Build(m)
 	if err != nil {
-		return nil, &ModelError{pruned, err}
+		return nil, foreign(&VerifyError{Msg: "the pruned model is not right: " + err.Error(), Err: err}, notes)
 	}
 	static, err := n.prove(p, g)
 	if err != nil {

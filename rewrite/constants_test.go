@@ -133,6 +133,9 @@ func halved(t *testing.T, m *onnxio.Model, names ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := proven(a, p, pruned); err != nil {
+		t.Error(err)
+	}
 	if _, err := analysed(pruned); err != nil {
 		t.Fatalf("the pruned model is not valid: %v", err)
 	}

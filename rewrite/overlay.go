@@ -24,13 +24,13 @@ func (e *editor) overlay(before *onnxio.Node, name string, dtype onnxio.DataType
 		}
 		mask[k], vals[k] = 1, x
 	}
+	if len(over) < n && e.model.Opset("") < 9 {
+		return e.splice(before, name, dtype, dims, over), nil
+	}
 	new := numbers(e.fresh(name+"_mended"), dtype, dims, vals)
 	e.addConstant(new)
 	if len(over) == n {
 		return new.Name, nil
-	}
-	if e.model.Opset("") < 9 {
-		return e.splice(before, name, dtype, dims, over), nil
 	}
 	m := onnxio.NewIntTensor(e.fresh(name+"_mended_where"), onnxio.Bool, dims, mask)
 	e.addConstant(m)

@@ -29,12 +29,20 @@ func (c *checker) body(o, p *graph.Scope, inlined bool) error {
 	}
 	for i, n := range o.Nodes {
 		q := p.Nodes[i]
+		if !c.inlined && !slices.Equal(n.Proto.Outputs, q.Proto.Outputs) {
+			return fault("%s writes %q, and should write %q", n.Title(), q.Proto.Outputs, n.Proto.Outputs)
+		}
 		c.pairUp(n, q)
 		if err := c.node(n, q); err != nil {
 			return err
 		}
-		for k := range len(q.Calls) {
-			if err := c.callNode(n.Calls[len(n.Calls)-len(q.Calls)+k].Node, q.Calls[k].Node); err != nil {
+		for k, call := range q.Calls {
+			at := len(n.Calls) - len(q.Calls) + k
+			var outer *graph.Call // that was inlined: references to its attributes are its attributes now
+			if at > k && k == 0 {
+				outer = n.Calls[at-1]
+			}
+			if err := c.callNode(n.Calls[at].Node, call.Node, outer); err != nil {
 				return err
 			}
 		}
@@ -56,7 +64,7 @@ func (c *checker) body(o, p *graph.Scope, inlined bool) error {
 			if err := c.constant(graph.Use{Input: -1}, v, c.through(w)); err != nil {
 				return err
 			}
-		case c.through(w) != c.peer[v]:
+		case !c.is(w, v):
 			return fault("output %d of the body %s is %s, and should be %s", i, at, named(w), named(v))
 		}
 	}

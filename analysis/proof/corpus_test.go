@@ -1,9 +1,12 @@
 package proof_test
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"onnxprune/analysis/channels"
@@ -23,7 +26,8 @@ func models(t testing.TB) []string {
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared")
 	}
-	patterns := []string{filepath.Join(dir, "models", "*", "*.onnx"), filepath.Join(dir, "models", "*", "*", "*.onnx"), filepath.Join(dir, "cases", "*.onnx")}
+	patterns := []string{filepath.Join(dir, "models", "*", "*.onnx"), filepath.Join(dir, "models", "*", "*", "*.onnx"), filepath.Join(dir, "models", "*", "*.onnx.gz"),
+		filepath.Join(dir, "cases", "*.onnx"), filepath.Join(dir, "cases", "*", "*.onnx")}
 	if filled := os.Getenv("ONNXPRUNE_FILLED"); filled != "" {
 		patterns = append(patterns, filepath.Join(filled, "*.onnx"))
 	}
@@ -34,7 +38,7 @@ func models(t testing.TB) []string {
 			t.Fatal(err)
 		}
 		for _, path := range list {
-			if filepath.Base(filepath.Dir(path)) != "invalid" {
+			if dir := filepath.Base(filepath.Dir(path)); dir != "invalid" && dir != "hostile" {
 				out = append(out, path)
 			}
 		}
@@ -56,7 +60,7 @@ type pruning struct {
 // analysed opens a model; ok is false where it is no valid one.
 func analysed(t testing.TB, path string, opt channels.Options) (a *channels.Analysis, ok bool) {
 	t.Helper()
-	m, err := onnxio.Open(path)
+	m, err := opened(t, path)
 	if err != nil {
 		return nil, false
 	}
@@ -70,6 +74,28 @@ func analysed(t testing.TB, path string, opt channels.Options) (a *channels.Anal
 		return nil, false
 	}
 	return channels.Analyze(g, s, opt), true
+}
+
+// opened opens a model, which may be packed.
+func opened(t testing.TB, path string) (*onnxio.Model, error) {
+	t.Helper()
+	if !strings.HasSuffix(path, ".gz") {
+		return onnxio.Open(path)
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return onnxio.Parse(b)
 }
 
 // prune takes a share of the named weights; nil where nothing can go.
@@ -107,8 +133,8 @@ func (p *pruning) check(m *onnxio.Model, opt proof.Options) (*proof.Report, erro
 	return proof.Check(p.analysis, p.plan, g, opt)
 }
 
-// No sound prune is refused: every model of the corpus, at four ratios, exact channels only and inexact ones too, as it is in
-// memory and, at one ratio, as it is read again.
+// No sound prune is refused: every model of the corpus, at four ratios of its exact channels and at one of inexact ones too, as it is in
+// memory and, of smaller models at one ratio, as it is read again.
 func TestEveryPruneOfTheCorpusIsProven(t *testing.T) {
 	ratios := []float64{0.1, 0.3, 0.5, 0.7}
 	if testing.Short() {
@@ -125,7 +151,10 @@ func TestEveryPruneOfTheCorpusIsProven(t *testing.T) {
 				if len(a.Params) == 0 {
 					t.Skip("it has no weights of convolutions or linear layers")
 				}
-				for _, ratio := range ratios {
+				for i, ratio := range ratios {
+					if inexact && i != len(ratios)/2 {
+						continue // the rules are the same: one ratio will do
+					}
 					p := prune(t, a, ratio, "*")
 					if p == nil {
 						continue
@@ -133,7 +162,7 @@ func TestEveryPruneOfTheCorpusIsProven(t *testing.T) {
 					if _, err := p.check(p.pruned, proof.Options{}); err != nil {
 						t.Errorf("at %v, inexact channels %v: %v", ratio, inexact, err)
 					}
-					if ratio == 0.3 && !inexact {
+					if st, err := os.Stat(path); ratio == 0.3 && !inexact && err == nil && st.Size() < 20<<20 {
 						reread(t, p)
 					}
 				}

@@ -209,9 +209,11 @@ func reshaped(n *graph.Node, in []tensor) (tensor, error) {
 	return tensor{in[0].dtype, append([]int64{}, dims...), in[0].elements}, nil
 }
 
+// most is the largest number of elements that is followed one by one.
+const most = 1 << 16
+
 // numbers are the elements of a small constant.
 func numbers(t *onnxio.Tensor) ([]float64, error) {
-	const most = 1 << 16
 	if t.Len() > most {
 		return nil, fmt.Errorf("%q has %d elements", t.Name, t.Len())
 	}

@@ -30,20 +30,36 @@ func checkPlan(a *channels.Analysis, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
+	removed := map[atoms.ID]bool{}
+	for _, from := range []map[atoms.ID]place{r.gone, byCuts} {
+		for _, c := range slices.Sorted(maps.Keys(from)) {
+			if !a.Removable(c) {
+				return planFault("it removes %s, which can not go: %s", from[c], r.why(c))
+			}
+			removed[c] = true
+		}
+	}
+	if len(p.Cuts) == 0 && len(p.Request.Params) > 0 && len(removed) > 0 {
+		return planFault("it says that %q were asked for, but names no cut", p.Request.Params)
+	}
+	for _, c := range p.Cuts {
+		w := a.Params[slices.IndexFunc(a.Params, func(w *channels.Param) bool { return w.Name == c.Param })]
+		stay := 0
+		for _, class := range a.Classes(w) {
+			if !removed[class] {
+				stay++
+			}
+		}
+		if c.After < stay || c.After > c.Before-len(c.Removed) {
+			return planFault("it says that %d of %d output channels of %q stay where it takes %d, and %d stay in the end", c.After, c.Before, c.Param, len(c.Removed), stay)
+		}
+	}
 	if len(p.Cuts) > 0 {
 		for _, c := range slices.Sorted(maps.Keys(r.gone)) {
 			if _, named := byCuts[c]; !named {
 				return planFault("it removes %s, which none of its cuts names", r.gone[c])
 			}
 		}
-	}
-	maps.Copy(r.gone, byCuts)
-	removed := map[atoms.ID]bool{}
-	for _, c := range slices.Sorted(maps.Keys(r.gone)) {
-		if !a.Removable(c) {
-			return planFault("it removes %s, which can not go: %s", r.gone[c], r.why(c))
-		}
-		removed[c] = true
 	}
 	want, err := plan.Build(a, removed)
 	if err != nil {

@@ -32,7 +32,7 @@ func (c *checker) reading(n, q *graph.Node, i int) error {
 	case c.constantly(v):
 		return c.constant(use, v, w)
 	}
-	if c.through(w) != c.peer[v] {
+	if !c.is(w, v) {
 		return fault("input %d of %s is %s, and should be %s", i, n.Title(), named(w), named(v))
 	}
 	return nil
@@ -43,6 +43,12 @@ func named(v *graph.Value) string {
 		return "absent"
 	}
 	return `"` + v.FullName() + `"`
+}
+
+// is reports whether w is the counterpart of v.
+func (c *checker) is(w, v *graph.Value) bool {
+	p := c.peer[v]
+	return p != nil && c.through(w) == p
 }
 
 // through follows a value back through the Identity nodes that give what an inlined call returns its further names.
@@ -79,6 +85,9 @@ func (c *checker) frozen(use graph.Use, w *graph.Value) error {
 
 func (c *checker) frozenValue(v, w *graph.Value, reader string) error {
 	f := c.freezes[v.FullName()]
+	if n, ok := c.length(v, v); !ok || n > most || n != count(f.Shape) {
+		return planFault("the frozen value %q does not have the shape %v", v.FullName(), f.Shape)
+	}
 	want := make(vector, count(f.Shape))
 	for k := range want {
 		want[k] = element{of: v, at: k}
@@ -108,7 +117,7 @@ func (c *checker) handedOut(v, w *graph.Value, name string) error {
 		return c.frozenValue(v, w, "the output "+name)
 	case c.constantly(v):
 		return c.constant(graph.Use{Input: -1}, v, w)
-	case c.through(w) != c.peer[v]:
+	case !c.is(w, v):
 		return fault("the output %q is %s, and should be %s", name, named(w), named(v))
 	}
 	return nil
@@ -143,6 +152,9 @@ func (c *checker) elementsOf(use graph.Use, w *graph.Value, o *plan.Operand) err
 	c.replaced[use] = c.replaced[use] || c.peer[v] != w
 	if c.mended[use] != nil && w.Constant() {
 		return c.constant(use, v, w)
+	}
+	if size, ok := c.length(v, v); !ok || size > most || size != o.Size {
+		return planFault("input %d of %s does not have %d elements", use.Input, n.Title(), o.Size)
 	}
 	for k := range o.Size {
 		want := element{}
