@@ -2,9 +2,11 @@ package rewrite_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"onnxprune/analysis/channels"
@@ -187,4 +189,136 @@ func judgeUnderONNXRuntime(t *testing.T, lib *onnxruntime.Library, quiet, pruned
 		}
 	}
 	return nil
+}
+
+// normed is x -> conv a -> Relu -> conv b, whose weights are size*v/|v| with a norm per filter; the same seed gives the same constants.
+func normed(seed uint64, ir int64) *onnxio.Model {
+	b := testmodels.New(13)
+	b.Seed = seed
+	layer := func(name, x string, in, out int64) string {
+		v := b.Weight(name+".v", out, in, 1, 1)
+		norm := b.Node("ReduceL2", []string{v}, testmodels.Attrs{"axes": []int{1, 2, 3}})
+		return b.Node("Conv", []string{x, b.Mul(b.Weight(name+".size", out, 1, 1, 1), b.Div(v, norm))})
+	}
+	y := layer("b", b.Relu(layer("a", b.Input("x", onnxio.Float, 1, 2, 4, 4), 2, 4)), 4, 6)
+	b.Output(b.Conv("head", y, 6, 3, 1), onnxio.Float, 1, 3, 4, 4)
+	m := b.Model()
+	if ir < 4 { // every constant is an input too
+		m.IRVersion = ir
+		for _, t := range m.Graph.Initializers {
+			dims := make([]onnxio.Dim, len(t.Dims))
+			for i, d := range t.Dims {
+				dims[i] = onnxio.Fixed(d)
+			}
+			m.Graph.AddInput(onnxio.NewValueInfo(t.Name, onnxio.TensorType(t.DataType, dims...)))
+		}
+	}
+	return m
+}
+
+// cutOf plans the removal of the first half of a weight's channels.
+func cutOf(t *testing.T, m *onnxio.Model, name string) *plan.Plan {
+	t.Helper()
+	n := analyse(t, m)
+	p, err := n.plan([]string{name}, []float64{0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// What a plan stores on another checkpoint are that checkpoint's norms: those of all input channels, of filters that stay.
+func TestStoredNormsAreThoseOfTheCheckpoint(t *testing.T) {
+	p := cutOf(t, normed(1, 8), "a.v")
+	if len(p.Folds) != 1 || p.Folds[0].Keep != nil || !slices.Equal(p.Folds[0].Shape, []int64{6, 1, 1, 1}) {
+		t.Fatalf("the plan stores %+v, want the norms of b alone", p.Folds)
+	}
+	other := normed(2, 8)
+	v, err := analyse(t, other).graph.Main.Lookup("b.v").Tensor.Float32s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := rewrite.Apply(other, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := analyse(t, pruned)
+	stored := after.graph.Main.Lookup(p.Folds[0].Value)
+	if stored == nil || stored.Tensor == nil {
+		t.Fatalf("%q is not stored", p.Folds[0].Value)
+	}
+	got, err := stored.Tensor.Float32s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for o := range 6 {
+		sum := 0.0
+		for _, x := range v[4*o : 4*o+4] {
+			sum += float64(x) * float64(x)
+		}
+		if want := float32(math.Sqrt(sum)); math.Abs(float64(got[o]-want)) > 1e-7*float64(want) {
+			t.Errorf("norm %d is %v, by hand %v", o, got[o], want)
+		}
+	}
+	if d := after.dims("b.v"); !slices.Equal(d, []int64{6, 2, 1, 1}) {
+		t.Errorf("b.v has the shape %v after the cut", d)
+	}
+	if _, err := rewrite.Apply(normed(1, 8), &plan.Plan{Tensors: p.Tensors, Folds: []plan.Fold{{Value: "b.v", Type: 1, Shape: []int64{6, 4, 1, 1}}}}); err == nil {
+		t.Error("a plan that stores a constant is carried out")
+	}
+}
+
+// Where a cut takes whole filters with their norms, nothing is stored and the computation stays.
+func TestNothingIsStoredWhereACutPasses(t *testing.T) {
+	m := normed(1, 8)
+	p := cutOf(t, m, "b.v")
+	if len(p.Folds) != 0 {
+		t.Fatalf("the plan stores %+v", p.Folds)
+	}
+	pruned, err := rewrite.Apply(m, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pruned.Graph.Nodes) != len(m.Graph.Nodes) || len(pruned.Graph.Initializers) != len(m.Graph.Initializers) {
+		t.Errorf("%d nodes and %d constants are left of %d and %d", len(pruned.Graph.Nodes), len(pruned.Graph.Initializers), len(m.Graph.Nodes), len(m.Graph.Initializers))
+	}
+}
+
+// Before version 4 of the format every constant is an input, which no run gives: the norm is stored all the same, and is no input. From
+// then on an input may take the place of its default, so a norm of it is not known before the run and its axis stays.
+func TestConstantsThatAreInputs(t *testing.T) {
+	m := normed(1, 3)
+	pruned, err := rewrite.Apply(m, cutOf(t, m, "a.v"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(pruned.Graph.Inputs), len(m.Graph.Inputs); got != want {
+		t.Errorf("%d inputs, want the %d that were there", got, want)
+	}
+	a, err := analysed(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := map[atoms.ID]bool{}
+	for _, p := range a.Params {
+		if p.Name == "a.v" {
+			removed[a.Classes(p)[0]], removed[a.Classes(p)[2]] = true, true
+		}
+	}
+	q, err := plan.Build(a, removed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pruned, err = rewrite.Apply(m, q); err != nil {
+		t.Fatal(err)
+	}
+	if err := judgeSilenced(t, m, pruned, a, removed, 1e-5); err != nil {
+		t.Error(err)
+	}
+	m.IRVersion = 8
+	n := analyse(t, m)
+	_, err = n.plan([]string{"a.v"}, []float64{0.5})
+	if err == nil || !strings.Contains(err.Error(), "can not be worked out before the cut") {
+		t.Errorf("with constants that a run may override: %v", err)
+	}
 }
