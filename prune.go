@@ -57,7 +57,6 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"save", p.save, opt.DryRun},
 		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
-		{"bench", p.bench, opt.Bench == nil},
 	} {
 		if s.skip {
 			continue
@@ -78,6 +77,9 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 			return nil, err
 		}
 		p.report.PlanOut = p.opt.PlanOut
+	}
+	if opt.Bench != nil {
+		_ = p.clock.run("bench", func() error { p.bench(ctx); return nil })
 	}
 	p.report.Accuracy = unmeasured(p.report.Output, p.plan.Empty())
 	p.report.Stages = p.clock.stages
@@ -420,10 +422,10 @@ func (p *pruning) reload(ctx context.Context) error {
 }
 
 // bench measures the latency of input and output. The output is complete by now: what goes wrong here is noted and no error.
-func (p *pruning) bench(ctx context.Context) error {
+func (p *pruning) bench(ctx context.Context) {
 	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
 		p.note("latency was not measured: what went into a stream can not be run")
-		return nil
+		return
 	}
 	opt := *p.opt.Bench
 	opt.Feed.Seed, opt.Feed.Shapes, opt.Feed.Files = p.opt.Compare.Seed, p.opt.InputShapes, p.opt.Compare.Inputs
@@ -437,5 +439,4 @@ func (p *pruning) bench(ctx context.Context) error {
 		}
 	}
 	p.report.Bench = r
-	return nil
 }
