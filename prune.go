@@ -94,7 +94,8 @@ type pruning struct {
 	report  Report
 
 	model   *onnxio.Model
-	hash    func() string // SHA-256 of the model file, worked out beside the analysis
+	hash    func() string // SHA-256 of the model file
+	hashing bool          // it is worked out beside the analysis
 	network *Network
 	plan    *plan.Plan
 	pruned  *onnxio.Model
@@ -106,7 +107,7 @@ type pruning struct {
 func (p *pruning) close() {
 	p.planOut.drop()
 	if p.model != nil {
-		if !p.opt.DryRun {
+		if p.hashing {
 			p.hash() // no one may read the model any more
 		}
 		p.model.Close()
@@ -205,9 +206,12 @@ func (p *pruning) read(context.Context) (err error) {
 	if p.opt.DryRun {
 		return nil
 	}
-	go p.hash()
+	if !p.opt.NoMetadata || p.opt.PlanOut != "" {
+		p.hashing = true
+		go p.hash()
+	}
 	if !p.opt.Force {
-		if err := replaceable(p.model, p.out); err != nil {
+		if err := replaceable(p.model, p.hash, p.out); err != nil {
 			return err
 		}
 		if p.opt.PlanOut != "" {
