@@ -103,11 +103,8 @@ func (o *BenchOptions) check() error {
 	if o.Engine == "" {
 		o.Engine = engine.Embedded
 	}
-	if err := (engine.Options{Kind: o.Engine, Threads: o.Threads}).Check(); err != nil {
-		return usage("%v", err)
-	}
-	if err := o.Options.Check(); err != nil {
-		return usage("%v", err)
+	if err := errors.Join((engine.Options{Kind: o.Engine, Threads: o.Threads}).Check(), o.Options.Check()); err != nil {
+		return err
 	}
 	if o.Warmup == 0 {
 		o.Warmup = bench.DefaultWarmup

@@ -62,24 +62,20 @@ func origin(original, pruned *onnxio.Model, p *plan.Plan) []string {
 }
 
 // replaceable refuses an output in whose place a model stands that this tool did not write: with IN and OUT exchanged, that is the user's
-// original. A copy of the input may go, and so may what is no ONNX model.
-func replaceable(in *onnxio.Model, out string) error {
+// original. A copy of the input, whose hash is given, may go, and so may what is no ONNX model.
+func replaceable(in *onnxio.Model, hash func() string, out string) error {
 	old := modelAt(out)
 	if old == nil {
 		return nil
 	}
 	defer old.Close()
-	hash := old.SHA256()
-	made := in.Metadata(MetaSource) + " " + in.Metadata(MetaEarlier)
-	switch {
-	case hash == in.SHA256():
-		return nil
-	case strings.Contains(made, hash):
+	if made := in.Metadata(MetaSource) + " " + in.Metadata(MetaEarlier); made != " " && strings.Contains(made, old.SHA256()) {
 		return usage("%s: it is the model that %s was made from; are IN and OUT exchanged? --force replaces it", out, in.Path)
-	case old.Metadata(MetaVersion) == "":
-		return usage("%s: it is a model that onnxprune did not write; are IN and OUT exchanged? --force replaces it", out)
 	}
-	return nil
+	if old.Metadata(MetaVersion) != "" || old.Size() == in.Size() && old.SHA256() == hash() {
+		return nil
+	}
+	return usage("%s: it is a model that onnxprune did not write; are IN and OUT exchanged? --force replaces it", out)
 }
 
 // noModel refuses a file of another kind that would take the place of a model.

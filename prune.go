@@ -57,7 +57,6 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"save", p.save, opt.DryRun},
 		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
-		{"bench", p.bench, opt.Bench == nil},
 	} {
 		if s.skip {
 			continue
@@ -79,6 +78,9 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		}
 		p.report.PlanOut = p.opt.PlanOut
 	}
+	if opt.Bench != nil {
+		_ = p.clock.run("bench", func() error { p.bench(ctx); return nil })
+	}
 	p.report.Accuracy = unmeasured(p.report.Output, p.plan.Empty())
 	p.report.Stages = p.clock.stages
 	return &p.report, nil
@@ -92,7 +94,8 @@ type pruning struct {
 	report  Report
 
 	model   *onnxio.Model
-	hash    func() string // SHA-256 of the model file, worked out beside the analysis
+	hash    func() string // SHA-256 of the model file
+	hashing bool          // it is worked out beside the analysis
 	network *Network
 	plan    *plan.Plan
 	pruned  *onnxio.Model
@@ -104,7 +107,7 @@ type pruning struct {
 func (p *pruning) close() {
 	p.planOut.drop()
 	if p.model != nil {
-		if !p.opt.DryRun {
+		if p.hashing {
 			p.hash() // no one may read the model any more
 		}
 		p.model.Close()
@@ -203,9 +206,12 @@ func (p *pruning) read(context.Context) (err error) {
 	if p.opt.DryRun {
 		return nil
 	}
-	go p.hash()
+	if !p.opt.NoMetadata || p.opt.PlanOut != "" {
+		p.hashing = true
+		go p.hash()
+	}
 	if !p.opt.Force {
-		if err := replaceable(p.model, p.out); err != nil {
+		if err := replaceable(p.model, p.hash, p.out); err != nil {
 			return err
 		}
 		if p.opt.PlanOut != "" {
@@ -418,10 +424,10 @@ func (p *pruning) reload(ctx context.Context) error {
 }
 
 // bench measures the latency of input and output. The output is complete by now: what goes wrong here is noted and no error.
-func (p *pruning) bench(ctx context.Context) error {
+func (p *pruning) bench(ctx context.Context) {
 	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
 		p.note("latency was not measured: what went into a stream can not be run")
-		return nil
+		return
 	}
 	opt := *p.opt.Bench
 	opt.Feed.Seed, opt.Feed.Shapes, opt.Feed.Files = p.opt.Compare.Seed, p.opt.InputShapes, p.opt.Compare.Inputs
@@ -435,5 +441,4 @@ func (p *pruning) bench(ctx context.Context) error {
 		}
 	}
 	p.report.Bench = r
-	return nil
 }

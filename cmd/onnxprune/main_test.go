@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,6 +37,7 @@ import (
 //	hashed FILE PATTERN  a line of the last output matches, with the file's SHA-256 in place of HASH
 //	without FILE TO      copy a model without the entries of onnxprune, read and written by hand
 //	noted FILE TO K=V    copy a model with one more entry
+//	turned FILE TO       copy a model with its last field first: the same model in other bytes
 //	plain FILE           copy the last output to a file, with the folder of the test, times, and differences of float sums
 //	                     replaced; where there are such differences, white space is made equal too
 func TestScripts(t *testing.T) {
@@ -43,7 +45,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"model": writeModel, "exits": exits, "plain": plain, "cut": cutFile,
-			"metadata": metadata, "hashed": hashed, "without": without, "noted": noted,
+			"metadata": metadata, "hashed": hashed, "without": without, "noted": noted, "turned": turned,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("NO_COLOR", "1")
@@ -217,6 +219,19 @@ func noted(ts *testscript.TestScript, neg bool, args []string) {
 	entry = protowire.AppendString(protowire.AppendTag(entry, 2, protowire.BytesType), value)
 	b := protowire.AppendBytes(protowire.AppendTag([]byte(ts.ReadFile(args[0])), 14, protowire.BytesType), entry)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o666))
+}
+
+func turned(ts *testscript.TestScript, neg bool, args []string) {
+	b := []byte(ts.ReadFile(args[0]))
+	at := 0
+	for rest := b; len(rest) > 0; {
+		_, _, n := protowire.ConsumeField(rest)
+		if n < 0 {
+			ts.Fatalf("%s: a field is broken", args[0])
+		}
+		at, rest = len(b)-len(rest), rest[n:]
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), slices.Concat(b[at:], b[:at]), 0o666))
 }
 
 // snapshot lists all files of the script's folder with their content's hash.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"onnxprune/analysis/option"
 	"onnxprune/runtime/engine"
 	"onnxprune/runtime/value"
 )
@@ -30,13 +31,13 @@ type Options struct {
 	Progress func(done, total int, what string)
 }
 
-// Check refuses options that mean nothing.
+// Check refuses options that mean nothing, with an *option.Error.
 func (o Options) Check() error {
 	switch {
 	case o.Warmup < 0:
-		return fmt.Errorf("warm-up of %v: the time is negative", o.Warmup)
+		return option.Errorf("warm-up of %v: the time is negative", o.Warmup)
 	case o.Duration < 0:
-		return fmt.Errorf("duration of %v: the time is negative", o.Duration)
+		return option.Errorf("duration of %v: the time is negative", o.Duration)
 	}
 	return nil
 }

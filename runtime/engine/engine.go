@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"time"
 
+	"onnxprune/analysis/option"
 	"onnxprune/onnxio"
 	"onnxprune/runtime/value"
 )
@@ -78,15 +79,15 @@ func (e *ModelError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Path, e
 
 func (e *ModelError) Unwrap() error { return e.Err }
 
-// Check refuses options that Open can not use.
+// Check refuses options that Open can not use, with an *option.Error.
 func (o Options) Check() error {
 	switch o.Kind {
 	case "", Embedded, ONNXRuntime, Auto:
 	default:
-		return fmt.Errorf("engine %q is not known; there are %s, %s and %s", o.Kind, Embedded, ONNXRuntime, Auto)
+		return option.Errorf("engine %q is not known; there are %s, %s and %s", o.Kind, Embedded, ONNXRuntime, Auto)
 	}
 	if o.Threads < 0 {
-		return fmt.Errorf("%d threads: the number is negative", o.Threads)
+		return option.Errorf("%d threads: the number is negative", o.Threads)
 	}
 	return nil
 }
