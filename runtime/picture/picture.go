@@ -87,6 +87,9 @@ func ParseHeader(b []byte) (Header, error) { return readHeader(bytes.NewReader(b
 func readHeader(r io.ReadSeeker) (Header, error) {
 	c, format, err := image.DecodeConfig(r)
 	if err != nil {
+		if n, e := r.Seek(0, io.SeekEnd); e == nil && n == 0 {
+			return Header{}, errors.New("the file is empty")
+		}
 		return Header{}, unreadable(err)
 	}
 	h := Header{c.Width, c.Height, 1, format}
@@ -125,7 +128,7 @@ func Decode(b []byte) (*Picture, error) {
 // unreadable says what is wrong with a picture in the words of who has to mend it.
 func unreadable(err error) error {
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), err.Error() == "invalid JPEG format: short Huffman data": // what image/jpeg calls it
 		return errors.New("the file is truncated: its picture ends too early")
 	case errors.Is(err, image.ErrFormat):
 		return errors.New("it is no picture that can be read (jpeg, png, webp and bmp are)")

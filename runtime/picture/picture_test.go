@@ -100,3 +100,43 @@ func TestPicturesAreDecodedAsPillowDoes(t *testing.T) {
 		t.Errorf("%d pictures", cases)
 	}
 }
+
+func TestTruncatedPicturesAreCalledThat(t *testing.T) {
+	for _, name := range []string{"420.jpg", "444.jpg", "grey.jpg", "rgb.png", "rgb.bmp", "lossless.webp"} {
+		b, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{len(b) * 2 / 3, len(b) - 40, 30} {
+			_, err := picture.Decode(b[:n])
+			if err == nil || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%d of %d bytes of %s: %v", n, len(b), name, err)
+			} else if n > 100 && strings.HasSuffix(name, "jpg") && !strings.Contains(err.Error(), "truncated") {
+				t.Errorf("%d of %d bytes of %s: %v", n, len(b), name, err)
+			}
+		}
+	}
+}
+
+func TestBrokenExifIsPassedOver(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "exif6.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(b), "Exif")
+	for i := at; i < at+32; i++ {
+		for _, v := range []byte{0, 0xff} {
+			c := slices.Clone(b)
+			c[i] = v
+			if h, err := picture.ParseHeader(c); err != nil || h.Orientation < 1 || h.Orientation > 8 {
+				t.Errorf("byte %d is %d: %+v, %v", i-at, v, h, err)
+			}
+		}
+	}
+	// The same by hand, with the high byte first: a header, a directory of one entry, orientation 3.
+	exif := "Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x03\x00\x00\x00\x00\x00\x00"
+	jpeg := "\xff\xd8\xff\xe1" + string([]byte{0, byte(2 + len(exif))}) + exif + string(b[2:])
+	if h, err := picture.ParseHeader([]byte(jpeg)); err != nil || h.Orientation != 3 {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
