@@ -34,6 +34,7 @@ type Options struct {
 	File     string    // YAML: docs/data.md
 	Profile  string    // a name of Profiles
 	Input    string    // name of the input that takes the picture, where it can not be told
+	Head     string    // what the model's outputs were recognised as (heads.Head.Name): suggests a profile where nothing else says anything
 
 	Classes []string               // names of the model's classes, in the order of its outputs
 	Shapes  map[string][]int64     // by input: extents that the model leaves open; -1 leaves one open still
@@ -112,6 +113,12 @@ func Decide(m *onnxio.Model, path string, opt Options) (*Decision, error) {
 		}
 		d.Facts.add(s.facts)
 	}
+	if d.Profile == "" && opt.Head != "" && !saysHow(sources[1:]) {
+		if p := suggested(opt.Head); p != "" {
+			d.Profile, d.ProfileFrom = p, "as the outputs are those of "+opt.Head
+			d.Notes = append(d.Notes, fmt.Sprintf("only the outputs say how this model wants its pictures: the profile %s was taken; if it was trained otherwise, name another or say how", p))
+		}
+	}
 	if d.Profile != "" {
 		p, err := ProfileNamed(d.Profile)
 		if err != nil {
@@ -131,6 +138,33 @@ func Decide(m *onnxio.Model, path string, opt Options) (*Decision, error) {
 		return nil, err
 	}
 	return d, d.constants(m, sources, opt.Values)
+}
+
+// saysHow reports whether a source says more than a size.
+func saysHow(sources []said) bool {
+	return slices.ContainsFunc(sources, func(s said) bool {
+		return slices.ContainsFunc(s.settings, func(s Setting) bool { return slices.Contains([]string{"fit", "order", "scale", "mean"}, s.Key) })
+	})
+}
+
+// suggested returns the profile of a head's usual models, "" where there is none.
+func suggested(head string) string {
+	switch head {
+	case "detr", "detr_sigmoid": // labels, boxes and scores, beside orig_target_sizes
+		return "dfine"
+	case "detr_softmax":
+		return "detr"
+	case "paddle", "paddle_boxes": // their sizes and means differ, and infer_cfg.yml says them
+		return ""
+	}
+	if _, err := ProfileNamed(head); err == nil {
+		return head
+	}
+	name, _, _ := strings.Cut(head, "_")
+	if _, err := ProfileNamed(name); err == nil {
+		return name
+	}
+	return ""
 }
 
 func (f *Facts) add(o Facts) {

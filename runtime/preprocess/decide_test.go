@@ -108,6 +108,25 @@ func TestMetadataOfRealModelsDecides(t *testing.T) {
 	}
 }
 
+func TestOutputsSuggestAProfileWhereNothingElseDoes(t *testing.T) {
+	yolox := model(t, "trained", "yolox_nano_416.onnx")
+	d := decide(t, yolox, "", preprocess.Options{Head: "yolox"})
+	if d.Profile != "yolox" || from(d, "order") != "bgr profile" || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "only the outputs say") {
+		t.Errorf("%+v", d)
+	}
+	if d := decide(t, yolox, "", preprocess.Options{Head: "yolox", Profile: "yolov5"}); d.Profile != "yolov5" || len(d.Notes) != 0 {
+		t.Errorf("beside a profile that is named: %+v", d)
+	}
+	for head, want := range map[string]string{"detr": "dfine", "nanodet_plus": "nanodet", "paddle": "", "rows": "", "blazeface_chosen": "blazeface"} {
+		if d := decide(t, yolox, "", preprocess.Options{Head: head}); d.Profile != want {
+			t.Errorf("head %s: profile %q, want %q", head, d.Profile, want)
+		}
+	}
+	if d := decide(t, model(t, "trained", "yolov8n_int8.onnx"), "", preprocess.Options{Head: "yolov5"}); d.Profile != "yolov8" {
+		t.Errorf("beside metadata: %+v", d)
+	}
+}
+
 func TestPythonLiteralsOfMetadata(t *testing.T) {
 	yolo5 := func(names, stride string) *onnxio.Model {
 		m := open()

@@ -109,7 +109,7 @@ func (d *Decision) declaredSize(m *onnxio.Model) (width, height, channels int) {
 type other struct {
 	what string
 	fits func(name string, t *onnxio.Type) bool
-	row  func(p detection.Placement) []float64 // for one picture; its last number is repeated
+	row  func(p detection.Placement, fit Fit) []float64 // for one picture; its last number is repeated
 }
 
 func named(words ...string) func(string, *onnxio.Type) bool {
@@ -125,24 +125,34 @@ func covered(p detection.Placement) (width, height float64) {
 	return math.RoundToEven(float64(p.CanvasWidth) / p.ScaleX), math.RoundToEven(float64(p.CanvasHeight) / p.ScaleY)
 }
 
+// resized is the size of the picture on the input, as PaddleDetection says it (deploy/python/preprocess.py): its two-stage detectors clip
+// boxes to it. Its others divide it by the scale and multiply boxes in 0..1 with the result, for which it has to be the input's size wherever the picture
+// covers a part of the input only.
+func resized(p detection.Placement, fit Fit) (height, width float64) {
+	if fit == KeepRatio {
+		return math.Round(p.ScaleY * float64(p.Height)), math.Round(p.ScaleX * float64(p.Width))
+	}
+	return float64(p.CanvasHeight), float64(p.CanvasWidth)
+}
+
 // others are tried in order.
 var others = []other{
 	{"width and height of the picture", named("orig_target_size"), // RT-DETR, D-FINE: tools/inference
-		func(p detection.Placement) []float64 { w, h := covered(p); return []float64{w, h} }},
-	{"height and width of the picture on the input", named("im_shape", "img_shape", "image_shape"), // PaddleDetection: deploy/python/preprocess.py
-		func(p detection.Placement) []float64 {
-			return []float64{math.Round(p.ScaleY * float64(p.Height)), math.Round(p.ScaleX * float64(p.Width))}
-		}},
-	{"height, width and scale of the picture on the input", named("im_info", "img_info"),
-		func(p detection.Placement) []float64 {
-			return []float64{math.Round(p.ScaleY * float64(p.Height)), math.Round(p.ScaleX * float64(p.Width)), p.ScaleY}
-		}},
+		func(p detection.Placement, _ Fit) []float64 { w, h := covered(p); return []float64{w, h} }},
+	{"height and width of the picture on the input", named("im_shape", "img_shape", "image_shape"), func(p detection.Placement, fit Fit) []float64 {
+		h, w := resized(p, fit)
+		return []float64{h, w}
+	}},
+	{"height, width and scale of the picture on the input", named("im_info", "img_info"), func(p detection.Placement, fit Fit) []float64 {
+		h, w := resized(p, fit)
+		return []float64{h, w, p.ScaleY}
+	}},
 	{"height and width of the picture", named("im_size", "img_size", "image_size", "target_size", "orig_size", "original_size", "origin_shape"),
-		func(p detection.Placement) []float64 { w, h := covered(p); return []float64{h, w} }},
-	{"vertical and horizontal scale", named("scale_factor", "im_scale"), func(p detection.Placement) []float64 { return []float64{p.ScaleY, p.ScaleX} }},
-	{"0.5, as a threshold of overlap", named("iou_thr", "nms_thr"), func(detection.Placement) []float64 { return []float64{0.5} }},
-	{"0.01, as a threshold of scores", named("conf_thr", "score_thr", "confidence_thr"), func(detection.Placement) []float64 { return []float64{0.01} }},
-	{"100, as a limit of detections", named("max_det", "max_output", "topk", "top_k"), func(detection.Placement) []float64 { return []float64{100} }},
+		func(p detection.Placement, _ Fit) []float64 { w, h := covered(p); return []float64{h, w} }},
+	{"vertical and horizontal scale", named("scale_factor", "im_scale"), func(p detection.Placement, _ Fit) []float64 { return []float64{p.ScaleY, p.ScaleX} }},
+	{"0.5, as a threshold of overlap", named("iou_thr", "nms_thr"), func(detection.Placement, Fit) []float64 { return []float64{0.5} }},
+	{"0.01, as a threshold of scores", named("conf_thr", "score_thr", "confidence_thr"), func(detection.Placement, Fit) []float64 { return []float64{0.01} }},
+	{"100, as a limit of detections", named("max_det", "max_output", "topk", "top_k"), func(detection.Placement, Fit) []float64 { return []float64{100} }},
 }
 
 // sizes are the inputs by which a model brings its boxes to the picture's pixels itself.

@@ -103,7 +103,7 @@ func (p *Preprocessor) Make(pic *picture.Picture) (*Prepared, error) {
 		if o.other == nil {
 			v, err = mask(o.in, placement)
 		} else {
-			v, err = row(o.in.Type, o.row(placement))
+			v, err = row(o.in.Type, o.row(placement, p.decision.Recipe.Fit))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("input %q: %w", o.in.Name, err)

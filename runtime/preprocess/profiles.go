@@ -18,6 +18,7 @@ type Profile struct {
 
 const (
 	imagenetMean = "mean=0.485:0.456:0.406,std=0.229:0.224:0.225"
+	dfine        = "size=640x640,fit=stretch,resample=bilinear-antialias,order=rgb,scale=1/255"
 	ultralytics  = "size=640x640,fit=letterbox,fill=114,resample=linear,order=rgb,scale=1/255"
 )
 
@@ -40,8 +41,8 @@ var Profiles = []Profile{
 		"mmdetection: configs/_base_/models/ssd300.py"},
 	{"detr", "fit=keep-ratio,shorter=800,longer=1333,resample=bilinear-antialias,order=rgb,scale=1/255," + imagenetMean + ",fill=mean", "DETR and what keeps its transforms",
 		"detr: datasets/coco.py, make_coco_transforms"},
-	{"dfine", "size=640x640,fit=stretch,resample=bilinear-antialias,order=rgb,scale=1/255", "D-FINE, RT-DETR, DEIM",
-		"D-FINE: configs/dfine/include/dataloader.yml"},
+	{"rtdetr", dfine, "RT-DETR", "RT-DETR: rtdetrv2_pytorch/configs/rtdetrv2/include/dataloader.yml"},
+	{"dfine", dfine, "D-FINE, DEIM", "D-FINE: configs/dfine/include/dataloader.yml"},
 	{"rfdetr", "size=560x560,fit=stretch,resample=bilinear-antialias,order=rgb,scale=1/255," + imagenetMean, "RF-DETR", "rf-detr: rfdetr/detr.py, predict"},
 	{"scrfd", "size=640x640,fit=letterbox-top-left,fill=0,resample=linear,order=rgb,scale=1,mean=127.5,std=128", "SCRFD of insightface",
 		"insightface: python-package/insightface/model_zoo/scrfd.py"},
@@ -50,6 +51,9 @@ var Profiles = []Profile{
 		"Ultra-Light-Fast-Generic-Face-Detector-1MB: run_video_face_detect_onnx.py"},
 	{"retinaface", "size=640x640,fit=letterbox-top-left,fill=mean,resample=linear,order=bgr,scale=1,mean=104:117:123", "RetinaFace in PyTorch",
 		"Pytorch_Retinaface: detect.py"},
+	{"blazeface", "size=128x128,fit=letterbox,fill=0,resample=linear,order=rgb,scale=1,mean=127.5,std=127.5", "BlazeFace of MediaPipe",
+		"mediapipe: modules/face_detection/face_detection_short_range.pbtxt"},
+	{"fastestdet", "size=352x352,fit=stretch,resample=linear,order=bgr,scale=1/255", "FastestDet", "FastestDet: test.py"},
 	{"imagenet", "size=224x224,fit=crop,shorter=256,resample=bilinear-antialias,order=rgb,scale=1/255," + imagenetMean, "classifiers of torchvision and timm",
 		"torchvision: transforms/_presets.py, ImageClassification"},
 }
