@@ -9,50 +9,51 @@ import "image"
 func fromJPEG(m *image.YCbCr) *Picture {
 	p := New(m.Rect.Dx(), m.Rect.Dy())
 	w := p.Width
-	up := upsampler(m)
-	cb, cr := make([]uint8, w+1), make([]uint8, w+1)
+	cb, cr, sums := make([]uint8, w+1), make([]uint8, w+1), make([]int32, (w+1)/2)
 	for y := range p.Height {
-		up(cb, m.Cb, y)
-		up(cr, m.Cr, y)
-		luma := m.Y[y*m.YStride:]
-		row := p.Pix[3*y*w:]
-		for x := range w {
-			red, green, blue := rgb(int32(luma[x]), int32(cb[x])-128, int32(cr[x])-128)
-			row[3*x], row[3*x+1], row[3*x+2] = red, green, blue
+		upsample(cb[:w], sums, m, m.Cb, y)
+		upsample(cr[:w], sums, m, m.Cr, y)
+		luma, row := m.Y[y*m.YStride:][:w], p.Pix[3*y*w:][:3*w]
+		for x, l := range luma {
+			const half = 1 << 15 // JFIF's matrix, coefficients times 65536
+			l, b, r := int32(l), int32(cb[x])-128, int32(cr[x])-128
+			px := row[3*x:][:3]
+			px[0] = clip(l + (91881*r+half)>>16)
+			px[1] = clip(l + (-22554*b-46802*r+half)>>16)
+			px[2] = clip(l + (116130*b+half)>>16)
 		}
 	}
 	return p
 }
 
-// rgb converts by JFIF's matrix, coefficients times 65536.
-func rgb(y, cb, cr int32) (r, g, b uint8) {
-	const half = 1 << 15
-	return clip(y + (91881*cr+half)>>16), clip(y + (-22554*cb-46802*cr+half)>>16), clip(y + (116130*cb+half)>>16)
+func clip(v int32) uint8 {
+	if uint32(v) > 255 {
+		return uint8(^v >> 31) // 0 below, 255 above
+	}
+	return uint8(v)
 }
 
-func clip(v int32) uint8 { return uint8(min(max(v, 0), 255)) }
-
-// upsampler returns what writes row y of a colour plane at the picture's width.
-func upsampler(m *image.YCbCr) func(to, plane []uint8, y int) {
-	w, h := m.Rect.Dx(), m.Rect.Dy()
-	n := (w + 1) / 2 // samples in a row at half the width
+// upsample writes row y of a colour plane at the picture's width. sums is room for half a row.
+func upsample(to []uint8, sums []int32, m *image.YCbCr, plane []uint8, y int) {
+	narrow := len(sums) <= 2 // too narrow for libjpeg to interpolate
 	switch {
-	case m.SubsampleRatio == image.YCbCrSubsampleRatio422 && n > 2:
-		return func(to, plane []uint8, y int) {
-			in := plane[y*m.CStride:]
-			widen(to, n, func(i int) int32 { return int32(in[i]) }, 1, 2, 2)
+	case m.SubsampleRatio == image.YCbCrSubsampleRatio444:
+		copy(to, plane[y*m.CStride:])
+	case m.SubsampleRatio == image.YCbCrSubsampleRatio422 && !narrow:
+		for i, v := range plane[y*m.CStride:][:len(sums)] {
+			sums[i] = int32(v)
 		}
-	case m.SubsampleRatio == image.YCbCrSubsampleRatio420 && n > 2:
-		rows := (h + 1) / 2
-		return func(to, plane []uint8, y int) {
-			near := y / 2
-			far := min(max(near-1+2*(y&1), 0), rows-1)
-			a, b := plane[near*m.CStride:], plane[far*m.CStride:]
-			widen(to, n, func(i int) int32 { return 3*int32(a[i]) + int32(b[i]) }, 8, 7, 4)
+		widen(to, sums, 1, 2, 2)
+	case m.SubsampleRatio == image.YCbCrSubsampleRatio420 && !narrow:
+		near := y / 2
+		far := min(max(near-1+2*(y&1), 0), (m.Rect.Dy()+1)/2-1)
+		b := plane[far*m.CStride:][:len(sums)]
+		for i, v := range plane[near*m.CStride:][:len(sums)] {
+			sums[i] = 3*int32(v) + int32(b[i])
 		}
-	}
-	return func(to, plane []uint8, y int) { // repeated, or already of full size
-		for x := range w {
+		widen(to, sums, 8, 7, 4)
+	default: // repeated
+		for x := range to {
 			to[x] = plane[m.COffset(x+m.Rect.Min.X, y+m.Rect.Min.Y)]
 		}
 	}
@@ -60,19 +61,18 @@ func upsampler(m *image.YCbCr) func(to, plane []uint8, y int) {
 
 // widen doubles a row: each new sample is three parts of the nearest one and one part of the next. The roundings of even and of odd samples differ,
 // so that they do not add up; shift divides by the sum of all weights.
-func widen(to []uint8, n int, in func(int) int32, even, odd int32, shift uint) {
-	for i := range n {
-		this := in(i)
-		before, after := this, this
-		if i > 0 {
-			before = in(i - 1)
-		}
+func widen(to []uint8, in []int32, even, odd int32, shift uint) {
+	n := len(in)
+	before := in[0]
+	for i, this := range in {
+		after := this
 		if i < n-1 {
-			after = in(i + 1)
+			after = in[i+1]
 		}
-		to[2*i] = uint8((3*this + before + even) >> shift)
+		to[2*i] = uint8((3*this + before + even) >> (shift & 31))
 		if 2*i+1 < len(to) {
-			to[2*i+1] = uint8((3*this + after + odd) >> shift)
+			to[2*i+1] = uint8((3*this + after + odd) >> (shift & 31))
 		}
+		before = this
 	}
 }

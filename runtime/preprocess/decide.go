@@ -113,8 +113,11 @@ func Decide(m *onnxio.Model, path string, opt Options) (*Decision, error) {
 		}
 		d.Facts.add(s.facts)
 	}
+	if err := d.findInput(m); err != nil {
+		return nil, err
+	}
 	if d.Profile == "" && opt.Head != "" && !saysHow(sources[1:]) {
-		if p := suggested(opt.Head); p != "" {
+		if p := suggested(opt.Head); p != "" && (p != "imagenet" || d.likeImageNet(m)) {
 			d.Profile, d.ProfileFrom = p, "as the outputs are those of "+opt.Head
 			d.Notes = append(d.Notes, fmt.Sprintf("only the outputs say how this model wants its pictures: the profile %s was taken; if it was trained otherwise, name another or say how", p))
 		}
@@ -131,9 +134,6 @@ func Decide(m *onnxio.Model, path string, opt Options) (*Decision, error) {
 		}
 		sources = append(sources, said{settings: settings})
 	}
-	if err := d.findInput(m); err != nil {
-		return nil, err
-	}
 	if err := d.settle(m, sources); err != nil {
 		return nil, err
 	}
@@ -145,6 +145,13 @@ func saysHow(sources []said) bool {
 	return slices.ContainsFunc(sources, func(s said) bool {
 		return slices.ContainsFunc(s.settings, func(s Setting) bool { return slices.Contains([]string{"fit", "order", "scale", "mean"}, s.Key) })
 	})
+}
+
+// likeImageNet reports whether the input has the size that classifiers of photographs have: those of small pictures were trained in other ways.
+func (d *Decision) likeImageNet(m *onnxio.Model) bool {
+	const least = 160
+	width, height, channels := d.declaredSize(m)
+	return channels == 3 && (width < 0 || width >= least) && (height < 0 || height >= least)
 }
 
 // suggested returns the profile of a head's usual models, "" where there is none.

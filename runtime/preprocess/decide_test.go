@@ -122,6 +122,9 @@ func TestOutputsSuggestAProfileWhereNothingElseDoes(t *testing.T) {
 			t.Errorf("head %s: profile %q, want %q", head, d.Profile, want)
 		}
 	}
+	if d := decide(t, model(t, "trained", "cifar_resnet_2b.onnx"), "", preprocess.Options{Head: "imagenet"}); d.Profile != "" {
+		t.Errorf("a classifier of 32 x 32 pixels: %+v", d)
+	}
 	if d := decide(t, model(t, "trained", "yolov8n_int8.onnx"), "", preprocess.Options{Head: "yolov5"}); d.Profile != "yolov8" {
 		t.Errorf("beside metadata: %+v", d)
 	}

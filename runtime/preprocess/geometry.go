@@ -47,6 +47,9 @@ func (r Recipe) arrange(width, height, canvasW, canvasH int) layout {
 		shorter := r.Shorter
 		if shorter == 0 {
 			shorter = min(canvasW, canvasH)
+			if r.Share > 0 {
+				shorter = max(1, int(float64(shorter)/r.Share)) // timm/data/transforms_factory.py
+			}
 		}
 		if l.clipW < canvasW {
 			shorter = max(1, round(float64(shorter)*r.Shrink))

@@ -54,7 +54,7 @@ var Profiles = []Profile{
 	{"blazeface", "size=128x128,fit=letterbox,fill=0,resample=linear,order=rgb,scale=1,mean=127.5,std=127.5", "BlazeFace of MediaPipe",
 		"mediapipe: modules/face_detection/face_detection_short_range.pbtxt"},
 	{"fastestdet", "size=352x352,fit=stretch,resample=linear,order=bgr,scale=1/255", "FastestDet", "FastestDet: test.py"},
-	{"imagenet", "size=224x224,fit=crop,shorter=256,resample=bilinear-antialias,order=rgb,scale=1/255," + imagenetMean, "classifiers of torchvision and timm",
+	{"imagenet", "size=224x224,fit=crop,share=0.875,resample=bilinear-antialias,order=rgb,scale=1/255," + imagenetMean, "classifiers of torchvision and timm",
 		"torchvision: transforms/_presets.py, ImageClassification"},
 }
 

@@ -45,7 +45,8 @@ type Recipe struct {
 	Width    int            `json:"width,omitempty"` // of the input where the model leaves it open, in pixels; 0: the picture's own
 	Height   int            `json:"height,omitempty"`
 	Fit      Fit            `json:"fit,omitempty"`       // "": Stretch
-	Shorter  int            `json:"shorter,omitempty"`   // of Crop and KeepRatio: length of the shorter side, in pixels; 0: the input's
+	Shorter  int            `json:"shorter,omitempty"`   // of Crop and KeepRatio: length of the shorter side, in pixels; 0: what Share says
+	Share    float64        `json:"share,omitempty"`     // of Crop: the part of the shorter side that is kept, timm's crop_pct; 0: all of it
 	Longer   int            `json:"longer,omitempty"`    // of KeepRatio: the longer side is at most that; 0: no bound
 	Multiple int            `json:"multiple,omitempty"`  // of KeepRatio, and of pictures that keep their own size: sides are filled up to multiples of it
 	Resample picture.Filter `json:"resample,omitempty"`  // "": picture.Linear
@@ -75,7 +76,7 @@ type Key struct{ Name, Takes string }
 
 // Keys lists all words of recipes.
 var Keys = []Key{
-	{"size", "WxH"}, {"fit", "stretch, letterbox, letterbox-top-left, crop or keep-ratio"}, {"shorter", "pixels"}, {"longer", "pixels"}, {"multiple", "pixels"},
+	{"size", "WxH"}, {"fit", "stretch, letterbox, letterbox-top-left, crop or keep-ratio"}, {"shorter", "pixels"}, {"share", "a part of 1"}, {"longer", "pixels"}, {"multiple", "pixels"},
 	{"resample", "linear, cubic, nearest, area, bilinear-antialias or bicubic-antialias"}, {"fill", "0..255 or mean"}, {"order", "rgb, bgr or grey"},
 	{"scale", "a number such as 1/255"}, {"mean", "numbers"}, {"std", "numbers"}, {"layout", "nchw or nhwc"},
 }
@@ -148,6 +149,10 @@ func (r *Recipe) Set(s Setting) error {
 		}
 	case "shorter":
 		r.Shorter, err = pixels(s.Value)
+	case "share":
+		if r.Share, err = number(s.Value); err == nil && !(r.Share > 0.01 && r.Share <= 1) {
+			err = errors.New("it is a part, up to 1")
+		}
 	case "longer":
 		r.Longer, err = pixels(s.Value)
 	case "multiple":

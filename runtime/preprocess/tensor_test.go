@@ -85,6 +85,8 @@ func TestThePlacementIsWhereThePictureLies(t *testing.T) {
 		{"letterbox", 20, 40, [2]int{80, 80}, 0, [2]float64{2, 2}, [2]float64{20, 0}},
 		{"letterbox-top-left", 40, 20, [2]int{80, 80}, 0, [2]float64{2, 2}, [2]float64{0, 0}},
 		{"crop,shorter=40", 40, 20, [2]int{40, 40}, 0, [2]float64{2, 2}, [2]float64{-20, 0}},
+		{"crop,share=0.5", 40, 20, [2]int{40, 40}, 0, [2]float64{4, 4}, [2]float64{-60, -20}},
+		{"crop", 40, 20, [2]int{40, 40}, 0, [2]float64{2, 2}, [2]float64{-20, 0}},
 		{"letterbox", 40, 20, [2]int{160, 160}, 0.5, [2]float64{2, 2}, [2]float64{40, 60}},
 		{"letterbox-top-left", 40, 20, [2]int{160, 160}, 0.5, [2]float64{2, 2}, [2]float64{0, 0}},
 		{"stretch", 40, 20, [2]int{160, 160}, 0.5, [2]float64{2, 4}, [2]float64{0, 0}},
@@ -92,8 +94,10 @@ func TestThePlacementIsWhereThePictureLies(t *testing.T) {
 	} {
 		for _, at := range [][2]int{{20, 10}, {13, 5}, {13, 16}} {
 			p := picture.New(c.w, c.h)
-			if at[0] >= c.w || at[1] >= c.h {
-				continue
+			seen := detection.Placement{ScaleX: c.scale[0], ScaleY: c.scale[1], OffsetX: c.shift[0], OffsetY: c.shift[1]}.
+				ToCanvas(detection.Box{X0: float64(at[0]), Y0: float64(at[1]), X1: float64(at[0]) + 1, Y1: float64(at[1]) + 1})
+			if at[0] >= c.w || at[1] >= c.h || seen.X0 < 0 || seen.Y0 < 0 || seen.X1 > float64(c.canvas[0]) || seen.Y1 > float64(c.canvas[1]) {
+				continue // another point of the table is for this picture, or it is cut off
 			}
 			copy(p.Pix[3*(at[1]*c.w+at[0]):], []uint8{255, 255, 255})
 			r := recipe(t, c.words)
@@ -221,7 +225,7 @@ func TestSettingsAreRead(t *testing.T) {
 	if fmt.Sprint(r) != fmt.Sprint(want) {
 		t.Errorf("got %+v, want %+v", r, want)
 	}
-	for _, bad := range []string{"nonsense", "size=0", "size=99999", "size=axb", "scale=0", "scale=1/0", "scale=nan", "std=0", "fill=300", "mean=a", "resample=best", "order=cmyk", "fit=tight"} {
+	for _, bad := range []string{"nonsense", "size=0", "size=99999", "size=axb", "scale=0", "scale=1/0", "scale=nan", "std=0", "fill=300", "mean=a", "resample=best", "order=cmyk", "fit=tight", "share=2"} {
 		_, err := preprocess.Parse(bad)
 		if _, ok := err.(*preprocess.Error); !ok {
 			t.Errorf("%q: got %v", bad, err)
