@@ -3,7 +3,6 @@ package dataset
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -80,14 +79,4 @@ func (s *Set) readPictures(path string, opt Options) error {
 func (s *Set) add(sample Sample) {
 	sample.ID = int64(len(s.Samples) + 1)
 	s.Samples = append(s.Samples, sample)
-}
-
-// indexOf returns the class of a name, adding it where it is new.
-func (s *Set) indexOf(name string) int {
-	i := slices.IndexFunc(s.Classes, func(c Class) bool { return c.Name == name })
-	if i < 0 {
-		i = len(s.Classes)
-		s.Classes = append(s.Classes, Class{i, name})
-	}
-	return i
 }

@@ -180,7 +180,7 @@ func (a *arrays) add(in *onnxio.ValueInfo, array *feed.Array, file string) error
 	}
 	p := part{Array: array, first: first, count: 1, batch: 1}
 	switch {
-	case want == nil || len(want) == 0: // nothing declared, or a scalar: each array is a sample
+	case len(want) == 0: // nothing declared, or a scalar: each array is a sample
 		p.whole = true
 	case len(array.Shape) == len(want) && fits(array.Shape[1:], want[1:]):
 		if p.batch = max(1, want[0]); array.Shape[0]%p.batch != 0 {
