@@ -217,8 +217,8 @@ func (p Picture) place(want *onnxio.Type, shape []int) ([]int, axes, error) {
 	if want.HasShape {
 		for _, d := range want.Shape {
 			n := -1
-			if d.Known && d.Value >= 0 {
-				n = int(d.Value)
+			if size, fixed := d.Extent(); fixed {
+				n = int(size)
 			}
 			sh = append(sh, n)
 		}
