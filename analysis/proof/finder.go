@@ -11,7 +11,8 @@ type finder struct {
 	c        *checker
 	units    []unit
 	byOutput map[string]int
-	last     int // position of the last counterpart: they must stand in the same order
+	theirs   map[string]bool // names of the original's values, those inside of calls included
+	last     int             // position of the last counterpart: they must stand in the same order
 }
 
 // find returns the position of a node's counterpart, -1 for none: the node of the same operator that writes the same names. A value that
@@ -65,7 +66,7 @@ func (f *finder) writes(at int, op, domain string, n *graph.Node) bool {
 			return false
 		case v == nil:
 		case f.c.renamed(v):
-			if f.c.o.Main.Lookup(w.Name) != nil {
+			if f.theirs[w.Name] {
 				return false
 			}
 		case v.Name != w.Name:

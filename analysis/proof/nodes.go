@@ -43,7 +43,12 @@ func (c *checker) nodes() error {
 			byOutput[name] = i
 		}
 	}
-	f := &finder{c: c, units: pruned, byOutput: byOutput, last: -1}
+	f := &finder{c: c, units: pruned, byOutput: byOutput, theirs: map[string]bool{}, last: -1}
+	for _, v := range c.o.Values {
+		if v.Scope == c.o.Main {
+			f.theirs[v.Name] = true
+		}
+	}
 	var dropped []*graph.Node
 	for _, u := range units(c.o) {
 		if u.call() {
