@@ -80,7 +80,7 @@ func gemm(c *call) []float64 {
 		for k := range inner {
 			s += float64(a.Data[index[0]*ra+k*ka] * b.Data[k*kb+index[1]*cb])
 		}
-		out[i] = alpha * s
+		out[i] = float64(alpha * s)
 		if bias != nil {
 			out[i] += float64(beta * c.in(2).Data[dot(index, bias)])
 		}

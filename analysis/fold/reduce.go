@@ -177,7 +177,7 @@ func (c *call) affine(scale, bias int, at func(t *Tensor) []int) func(i int, ind
 	}
 	return func(_ int, index []int, v float64) float64 {
 		if s != nil {
-			v *= c.in(scale).Data[dot(index, s)]
+			v = float64(v * c.in(scale).Data[dot(index, s)])
 		}
 		if b != nil {
 			v += c.in(bias).Data[dot(index, b)]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"onnxprune/analysis/channels/ops"
 	"onnxprune/analysis/graph"
 )
 
@@ -63,8 +64,8 @@ func (b *builder) needed(mixing map[*graph.Node]bool) map[*graph.Value]bool {
 		need(v)
 	}
 	for _, n := range b.a.Graph.Main.Nodes {
-		for _, v := range n.Outputs {
-			if v != nil && len(v.Uses) == 0 { // what nothing reads is left as it is
+		for _, v := range ops.Results(n) {
+			if len(v.Uses) == 0 { // what nothing reads is left as it is
 				need(v)
 			}
 		}

@@ -34,13 +34,30 @@ func (c *Context) mix(a atoms.Axis) bool {
 	if !c.computes() {
 		return false
 	}
-	for _, v := range c.Node.Outputs {
-		if v != nil && !c.Folds.Can(v) {
+	for _, v := range Results(c.Node) {
+		if !c.Folds.Can(v) {
 			return false
 		}
 	}
 	c.Mixtures = append(c.Mixtures, Mixture{c.Node, a})
 	return true
+}
+
+// Results returns the outputs of a node that something reads; all of them where nothing reads any.
+func Results(n *graph.Node) []*graph.Value {
+	var read, all []*graph.Value
+	for _, v := range n.Outputs {
+		if v == nil {
+			continue
+		}
+		if all = append(all, v); len(v.Uses) > 0 || v.Output || v.Returned {
+			read = append(read, v)
+		}
+	}
+	if read == nil {
+		return all
+	}
+	return read
 }
 
 // consumeConstant handles an axis of constants that is summed over.
