@@ -215,9 +215,15 @@ func (d *Decision) settle(m *onnxio.Model, sources []said) error {
 				case wrong && set.Source != FromProfile:
 					d.Notes = append(d.Notes, fmt.Sprintf("%s says %s, the model's input %q is %s wide and %s high", set.Why, set.Value, d.Input, extent(width), extent(height)))
 				}
-				if wrong || width > 0 && height > 0 {
+				if width > 0 && height > 0 {
 					break
 				}
+				if width > 0 { // one side is open, and only that is taken
+					trial.Width = width
+				} else {
+					trial.Height = height
+				}
+				set.Value = fmt.Sprintf("%dx%d", trial.Width, trial.Height)
 			}
 			if key.Name == "order" && channels == 1 && trial.Order != Grey && set.Source != FromFlags && set.Source != FromFile {
 				break // of a profile for colours

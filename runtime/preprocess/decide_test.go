@@ -206,6 +206,23 @@ func TestEachSettingComesFromTheFirstThatSaysIt(t *testing.T) {
 	}
 }
 
+func TestAnInputOfWhichOneSideIsOpen(t *testing.T) {
+	b := testmodels.New(17)
+	b.Output(b.Relu(b.Input("images", onnxio.Float, 1, 3, "H", 320)), onnxio.Float, 1, 3, "H", 320)
+	m := b.Model()
+	d := decide(t, m, "", preprocess.Options{Profile: "yolov8"})
+	if d.Recipe.Width != 320 || d.Recipe.Height != 640 {
+		t.Errorf("%+v", d.Recipe)
+	}
+	settings, err := preprocess.ParseSettings("size=640x480", preprocess.FromFlags, "--size")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := preprocess.Decide(m, "", preprocess.Options{Settings: settings}); err == nil || !strings.Contains(err.Error(), "320 wide and any high") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWrongSettingsAreRefused(t *testing.T) {
 	fixed := model(t, "trained", "yolox_nano_416.onnx")
 	file := func(text string) preprocess.Options {
