@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	goruntime "runtime"
 	"slices"
 
@@ -162,4 +163,24 @@ func benchFailed(path string, err error) error {
 		return usage("%v", err)
 	}
 	return &ModelError{path, err}
+}
+
+// bench measures the latency of input and output. The output is complete by now: what goes wrong here is noted and no error.
+func (p *pruning) bench(ctx context.Context) {
+	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
+		p.note("latency was not measured: what went into a stream can not be run")
+		return
+	}
+	opt := *p.opt.Bench
+	opt.Feed.Seed, opt.Feed.Shapes, opt.Feed.Files = p.opt.Compare.Seed, p.opt.InputShapes, p.opt.Compare.Inputs
+	opt.Feed.Picture = p.opt.Compare.Picture
+	r, err := Bench(ctx, []string{p.in, p.out}, opt)
+	if err != nil {
+		if ctx.Err() != nil {
+			p.note("the measurement of latency was interrupted; the output is complete")
+		} else {
+			p.note("latency was not measured: %s", Line(err))
+		}
+	}
+	p.report.Bench = r
 }

@@ -47,6 +47,20 @@ func describe(pruned *onnxio.Model, source string, p *plan.Plan, before, after C
 	}
 }
 
+// metadata says in the model itself where it comes from. A model from which nothing went stays as it is.
+func (p *pruning) metadata() {
+	size := p.pruned.Size()
+	switch {
+	case p.plan.Empty() || p.opt.DryRun:
+		return
+	case p.opt.NoMetadata:
+		p.pruned.RemoveMetadata(metaPrefix) // what an earlier prune left is not true of this one
+	default:
+		describe(p.pruned, p.hash(), p.plan, p.report.Before, p.report.After)
+	}
+	p.report.After.FileBytes += p.pruned.Size() - size
+}
+
 // origin says where a file's entries contradict the original and the plan that it is verified against; nil where they agree, or where
 // there are none.
 func origin(original, pruned *onnxio.Model, p *plan.Plan) []string {

@@ -320,20 +320,6 @@ func (p *pruning) rewrite(context.Context) (err error) {
 	return nil
 }
 
-// metadata says in the model itself where it comes from. A model from which nothing went stays as it is.
-func (p *pruning) metadata() {
-	size := p.pruned.Size()
-	switch {
-	case p.plan.Empty() || p.opt.DryRun:
-		return
-	case p.opt.NoMetadata:
-		p.pruned.RemoveMetadata(metaPrefix) // what an earlier prune left is not true of this one
-	default:
-		describe(p.pruned, p.hash(), p.plan, p.report.Before, p.report.After)
-	}
-	p.report.After.FileBytes += p.pruned.Size() - size
-}
-
 // notes tells what the figures leave out.
 func (p *pruning) notes() {
 	open := false
@@ -434,24 +420,4 @@ func (p *pruning) reload(ctx context.Context) error {
 		return fail(err)
 	}
 	return nil
-}
-
-// bench measures the latency of input and output. The output is complete by now: what goes wrong here is noted and no error.
-func (p *pruning) bench(ctx context.Context) {
-	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {
-		p.note("latency was not measured: what went into a stream can not be run")
-		return
-	}
-	opt := *p.opt.Bench
-	opt.Feed.Seed, opt.Feed.Shapes, opt.Feed.Files = p.opt.Compare.Seed, p.opt.InputShapes, p.opt.Compare.Inputs
-	opt.Feed.Picture = p.opt.Compare.Picture
-	r, err := Bench(ctx, []string{p.in, p.out}, opt)
-	if err != nil {
-		if ctx.Err() != nil {
-			p.note("the measurement of latency was interrupted; the output is complete")
-		} else {
-			p.note("latency was not measured: %s", Line(err))
-		}
-	}
-	p.report.Bench = r
 }
