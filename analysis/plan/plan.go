@@ -149,7 +149,7 @@ type Mask struct {
 }
 
 // Empty reports whether the plan changes nothing.
-func (p *Plan) Empty() bool { return len(p.Tensors) == 0 && len(p.Operands) == 0 }
+func (p *Plan) Empty() bool { return len(p.Tensors) == 0 && len(p.Operands) == 0 && len(p.Folds) == 0 }
 
 // SHA256 returns the hash, in hexadecimal, of what the plan changes: of its JSON without source, request and cuts, which
 // tell people where it came from. Two requests in other words that cut the same have the same hash.
