@@ -20,7 +20,8 @@ func Build(a *channels.Analysis, removed map[atoms.ID]bool) (*Plan, error) {
 			return nil, fmt.Errorf("channel class %d can not be removed", c)
 		}
 	}
-	b := &builder{a: a, plan: &Plan{Format: Format, Version: Version, Tensors: []Tensor{}, Masks: []Mask{}}, removed: removed, kept: map[*atoms.Array][]int{}}
+	b := newBuilder(a, removed)
+	b.plan = &Plan{Format: Format, Version: Version, Tensors: []Tensor{}, Masks: []Mask{}}
 	if len(removed) == 0 {
 		return b.plan, nil
 	}
@@ -45,12 +46,26 @@ func Build(a *channels.Analysis, removed map[atoms.ID]bool) (*Plan, error) {
 type builder struct {
 	a       *channels.Analysis
 	plan    *Plan
-	removed map[atoms.ID]bool
+	removed []bool                 // by class
 	kept    map[*atoms.Array][]int // cache; an entry nil means that all stay
 	after   *shape.Result
 
 	fromShape []bool               // by Value.ID: computed from the shape of another value
 	idle      map[*graph.Node]bool // nodes whose results nothing reads once the folds are stored
+}
+
+func newBuilder(a *channels.Analysis, removed map[atoms.ID]bool) *builder {
+	b := &builder{a: a, removed: make([]bool, a.State.Set.Len()), kept: map[*atoms.Array][]int{}}
+	for c, goes := range removed {
+		b.removed[c] = goes
+	}
+	return b
+}
+
+// goes reports whether an atom is removed. Constants that nothing has read so far have atoms of their own.
+func (b *builder) goes(id atoms.ID) bool {
+	c := b.a.State.Set.Find(id)
+	return int(c) < len(b.removed) && b.removed[c]
 }
 
 // keep returns the indices of an axis that stay, nil when all do.
@@ -61,15 +76,17 @@ func (b *builder) keep(a atoms.Axis) []int {
 	if k, ok := b.kept[a.Array]; ok {
 		return k
 	}
-	set := b.a.State.Set
-	out := make([]int, 0, len(a.IDs))
+	var out []int
 	for i, id := range a.IDs {
-		if !b.removed[set.Find(id)] {
+		switch goes := b.goes(id); {
+		case goes && out == nil: // the first one: all before it stay
+			out = make([]int, i, len(a.IDs))
+			for k := range out {
+				out[k] = k
+			}
+		case !goes && out != nil:
 			out = append(out, i)
 		}
-	}
-	if len(out) == len(a.IDs) {
-		out = nil
 	}
 	b.kept[a.Array] = out
 	return out
@@ -322,7 +339,7 @@ func (b *builder) inexact() {
 			continue
 		}
 		for _, c := range g.Classes {
-			if r := b.a.State.Set.Pinned(c); b.removed[c] && r != nil && !seen[r.Text] {
+			if r := b.a.State.Set.Pinned(c); b.goes(c) && r != nil && !seen[r.Text] {
 				seen[r.Text] = true
 				b.plan.Inexact = append(b.plan.Inexact, r.Text)
 			}

@@ -63,7 +63,7 @@ func (t *Tensor) reads(u graph.Use) bool {
 // Kept returns what stays of the values that nodes of the main graph compute when classes of channels are removed: by the value's name and axis
 // the indices that stay, in order. Axes and values that keep all are left out.
 func Kept(a *channels.Analysis, removed map[atoms.ID]bool) map[string]map[int][]int {
-	b := &builder{a: a, removed: removed, kept: map[*atoms.Array][]int{}}
+	b := newBuilder(a, removed)
 	out := map[string]map[int][]int{}
 	for _, v := range a.Graph.Values {
 		if v.Scope != a.Graph.Main || v.Producer == nil || v.Constant() {

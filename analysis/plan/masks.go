@@ -64,7 +64,7 @@ func (b *builder) mask(c ops.Consumption) (Mask, bool) {
 func (b *builder) gone(ax atoms.Axis) []int {
 	var out []int
 	for i, id := range ax.IDs {
-		if b.removed[b.a.State.Set.Find(id)] {
+		if b.goes(id) {
 			out = append(out, i)
 		}
 	}

@@ -69,7 +69,7 @@ func (c *checker) body(o, p *graph.Scope, inlined bool) error {
 		}
 	}
 	for _, v := range own(o) {
-		if err := c.constant(graph.Use{Input: -1}, v, c.peer[v]); err != nil {
+		if err := c.constant(graph.Use{Input: -1}, v, c.peerOf(v)); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func (c *checker) declaredInBody(o, p *graph.Scope, inlined bool) error {
 			if inlined { // names may differ, and with them the order of value_info
 				if l.what == "value_info" {
 					name := v.Name
-					if q := c.peer[o.Lookup(v.Name)]; q != nil {
+					if q := c.peerOf(o.Lookup(v.Name)); q != nil {
 						name = q.Name
 					}
 					if k := slices.IndexFunc(l.p, func(x *onnxio.ValueInfo) bool { return x.Name == name }); k >= 0 {

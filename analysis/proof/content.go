@@ -47,7 +47,7 @@ func (c *checker) constant(use graph.Use, v, w *graph.Value) error {
 	if use.Node != nil {
 		reader = use.Node.Title()
 	}
-	o := c.origin[w]
+	o := c.originOf(w)
 	if !w.Constant() || o != nil && o != v {
 		return fault("input %d of %s is %s, and should be %s", use.Input, reader, named(w), named(v))
 	}
@@ -116,7 +116,7 @@ func (c *checker) content(j job) error {
 		return nil
 	}
 	name := fmt.Sprintf("the tensor %q", j.o.FullName())
-	if c.origin[j.p] == nil {
+	if c.originOf(j.p) == nil {
 		name = fmt.Sprintf("the tensor %q, which stands for %q where %s reads it,", j.p.FullName(), j.o.FullName(), j.reader)
 	} else if o.Name != p.Name && !(c.inlined && j.p.InBody()) {
 		return fault("%s is called %q", name, p.Name)

@@ -136,7 +136,7 @@ func (c *checker) sizes() map[string]map[int]int64 {
 	}
 	for _, t := range c.plan.Tensors { // what is declared of a constant follows its tensor, where its name still means what is cut
 		v := c.o.Main.Lookup(t.Name)
-		if q := c.p.Main.Lookup(t.Name); v == nil || q == nil || c.origin[q] != v || slices.Equal(q.Data().Dims, t.Shape) {
+		if q := c.p.Main.Lookup(t.Name); v == nil || q == nil || c.originOf(q) != v || slices.Equal(q.Data().Dims, t.Shape) {
 			continue
 		}
 		size := map[int]int64{}

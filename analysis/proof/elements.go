@@ -82,7 +82,7 @@ var errNotMoved = errors.New("it is not put together from constants and the orig
 
 // of follows nodes that the original does not have: what a plan's overlay is made of.
 func (e *evaluator) of(w *graph.Value) (tensor, error) {
-	switch o := e.c.origin[w]; {
+	switch o := e.c.originOf(w); {
 	case o == e.base:
 		if w.Constant() {
 			e.held = append(e.held, w)
@@ -250,7 +250,7 @@ func numbers(t *onnxio.Tensor) ([]float64, error) {
 
 // at returns element k of a small integer operand, through nodes that the original has too.
 func (e *evaluator) at(w *graph.Value, k int) (element, error) {
-	if n := w.Producer; e.c.origin[w] == nil && w.Tensor == nil && n != nil && !e.c.kept[n.Proto] { // an overlay
+	if n := w.Producer; e.c.originOf(w) == nil && w.Tensor == nil && n != nil && !e.c.kept[n.Proto] { // an overlay
 		t, err := e.of(w)
 		switch {
 		case err != nil:
@@ -260,15 +260,15 @@ func (e *evaluator) at(w *graph.Value, k int) (element, error) {
 		case t.elements[k].of == nil:
 			return t.elements[k], nil
 		}
-		w = e.c.peer[t.elements[k].of]
+		w = e.c.peerOf(t.elements[k].of)
 	}
-	if w.Tensor != nil && e.c.origin[w] == nil {
+	if w.Tensor != nil && e.c.originOf(w) == nil {
 		if w.Tensor.DataType != e.dtype || !slices.Equal(w.Tensor.Dims, e.dims) {
 			return element{}, fmt.Errorf("%q is %v%v, and should be %v%v", w.Name, w.Tensor.DataType, w.Tensor.Dims, e.dtype, e.dims)
 		}
 		e.held = append(e.held, w)
 	}
-	w, k = e.c.back(w, k, func(v *graph.Value) (int, bool) { return e.c.length(e.c.origin[v], v) })
+	w, k = e.c.back(w, k, func(v *graph.Value) (int, bool) { return e.c.length(e.c.originOf(v), v) })
 	if w.Tensor != nil {
 		vs, err := numbers(w.Tensor)
 		if err != nil || k >= len(vs) {
@@ -276,7 +276,7 @@ func (e *evaluator) at(w *graph.Value, k int) (element, error) {
 		}
 		return element{number: vs[k]}, nil
 	}
-	o := e.c.origin[w]
+	o := e.c.originOf(w)
 	if o == nil {
 		return element{}, errNotMoved
 	}

@@ -80,7 +80,7 @@ func (f *finder) writes(at int, op, domain string, n *graph.Node) bool {
 func (f *finder) reads(at int, n *graph.Node) bool {
 	q := f.units[at].nodes[0]
 	for i, v := range n.Inputs {
-		if v != nil && !v.Constant() && f.c.peer[v] != q.Input(i) {
+		if v != nil && !v.Constant() && f.c.peerOf(v) != q.Input(i) {
 			return false
 		}
 	}

@@ -217,7 +217,7 @@ func (c *checker) outputs(dropped []*graph.Node) error {
 		}
 	}
 	for _, v := range c.p.Values {
-		if v.Scope == c.p.Main && v.Constant() && v.Producer == nil && !c.constants[v] && c.origin[v] == nil {
+		if v.Scope == c.p.Main && v.Constant() && v.Producer == nil && !c.constants[v] && c.originOf(v) == nil {
 			return fault("it has the initializer %q, which neither the original nor the plan accounts for", v.Name)
 		}
 	}
@@ -259,7 +259,7 @@ func (c *checker) dropped(list []*graph.Node) error {
 // unread looks at a constant of the original that nothing in the pruned model reads: it must be gone where the plan replaced it, and be
 // what it was where nothing ever read it.
 func (c *checker) unread(v *graph.Value) error {
-	q := c.peer[v]
+	q := c.peerOf(v)
 	if v.Producer != nil && c.pair[v.Producer] == nil {
 		return nil // a Constant node: see dropped
 	}

@@ -106,16 +106,16 @@ type checker struct {
 	folds      map[*graph.Value]folded // values that the plan makes constants
 
 	// What is known of the two graphs so far.
-	peer      map[*graph.Value]*graph.Value // of the original's values in the pruned model
-	origin    map[*graph.Value]*graph.Value // and back
-	pair      map[*graph.Node]*graph.Node   // of the original's nodes in the pruned model
-	kept      map[*onnxio.Node]bool         // nodes of the pruned main graph that have a counterpart
-	explained map[*onnxio.Node]bool         // and those that the plan accounts for
-	constants map[*graph.Value]bool         // of the pruned main graph: accounted for
-	replaced  map[graph.Use]bool            // readings of the original that the plan gave something else
-	mended    map[graph.Use]map[int]int64   // elements of integer constants that the plan changes, by reading
-	inlined   bool                          // calls of functions were replaced by their nodes
-	external  bool                          // data may lie outside of the files, so that equal messages prove nothing
+	peer      []*graph.Value              // by Value.ID: of the original's values in the pruned model
+	origin    []*graph.Value              // and back
+	pair      map[*graph.Node]*graph.Node // of the original's nodes in the pruned model
+	kept      map[*onnxio.Node]bool       // nodes of the pruned main graph that have a counterpart
+	explained map[*onnxio.Node]bool       // and those that the plan accounts for
+	constants map[*graph.Value]bool       // of the pruned main graph: accounted for
+	replaced  map[graph.Use]bool          // readings of the original that the plan gave something else
+	mended    map[graph.Use]map[int]int64 // elements of integer constants that the plan changes, by reading
+	inlined   bool                        // calls of functions were replaced by their nodes
+	external  bool                        // data may lie outside of the files, so that equal messages prove nothing
 
 	jobs []job
 	done map[comparison]bool
@@ -124,7 +124,7 @@ type checker struct {
 func newChecker(a *channels.Analysis, p *plan.Plan, pruned *graph.Graph, opt Options) *checker {
 	c := &checker{a: a, plan: p, o: a.Graph, p: pruned, opt: opt,
 		cuts: map[string][]*plan.Tensor{}, attributes: map[string][]*plan.Attribute{}, operands: map[plan.Use]*plan.Operand{}, freezes: map[string]*plan.Freeze{},
-		peer: map[*graph.Value]*graph.Value{}, origin: map[*graph.Value]*graph.Value{}, pair: map[*graph.Node]*graph.Node{},
+		peer: make([]*graph.Value, len(a.Graph.Values)), origin: make([]*graph.Value, len(pruned.Values)), pair: make(map[*graph.Node]*graph.Node, len(a.Graph.Nodes)),
 		kept: map[*onnxio.Node]bool{}, explained: map[*onnxio.Node]bool{}, constants: map[*graph.Value]bool{},
 		replaced: map[graph.Use]bool{}, mended: map[graph.Use]map[int]int64{}, done: map[comparison]bool{}}
 	for i := range p.Tensors {
@@ -151,9 +151,25 @@ func newChecker(a *channels.Analysis, p *plan.Plan, pruned *graph.Graph, opt Opt
 // useOf names a reading as plans do.
 func useOf(n *graph.Node, input int) plan.Use { return plan.Use{Node: n.Path, Input: input} }
 
+// peerOf is the counterpart of one of the original's values, nil for none.
+func (c *checker) peerOf(o *graph.Value) *graph.Value {
+	if o == nil {
+		return nil
+	}
+	return c.peer[o.ID]
+}
+
+// originOf is the value of the original whose counterpart p is, nil for none.
+func (c *checker) originOf(p *graph.Value) *graph.Value {
+	if p == nil {
+		return nil
+	}
+	return c.origin[p.ID]
+}
+
 // match makes two values counterparts.
 func (c *checker) match(o, p *graph.Value) {
 	if o != nil && p != nil {
-		c.peer[o], c.origin[p] = p, o
+		c.peer[o.ID], c.origin[p.ID] = p, o
 	}
 }

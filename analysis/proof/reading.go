@@ -47,13 +47,13 @@ func named(v *graph.Value) string {
 
 // is reports whether w is the counterpart of v.
 func (c *checker) is(w, v *graph.Value) bool {
-	p := c.peer[v]
+	p := c.peerOf(v)
 	return p != nil && c.through(w) == p
 }
 
 // through follows a value back through the Identity nodes that give what an inlined call returns its further names.
 func (c *checker) through(w *graph.Value) *graph.Value {
-	for w != nil && c.origin[w] == nil && w.Producer != nil && w.Producer.Op == "Identity" && c.explained[w.Producer.Proto] {
+	for w != nil && c.originOf(w) == nil && w.Producer != nil && w.Producer.Op == "Identity" && c.explained[w.Producer.Proto] {
 		w = w.Producer.Input(0)
 	}
 	return w
@@ -149,7 +149,7 @@ func (c *checker) whole(use graph.Use, w *graph.Value, o *plan.Operand) error {
 // elementsOf checks that an operand holds the plan's elements, and the original's in all other places.
 func (c *checker) elementsOf(use graph.Use, w *graph.Value, o *plan.Operand) error {
 	n, v := use.Node, use.Node.Inputs[use.Input]
-	c.replaced[use] = c.replaced[use] || c.peer[v] != w
+	c.replaced[use] = c.replaced[use] || c.peerOf(v) != w
 	if c.mended[use] != nil && w.Constant() {
 		return c.constant(use, v, w)
 	}
