@@ -195,7 +195,7 @@ func randomPrune(seed uint64) (err error) {
 	if again, err := plan.Removed(a, p); err != nil || !maps.Equal(again, removed) {
 		return fmt.Errorf("the plan tells that the classes %v go, %v were chosen: %v", again, removed, err)
 	}
-	if err := verified(twin, pruned, plan.Kept(a, removed), dims, seed); err != nil {
+	if err := verified(opened(inFront(twin)), opened(inFront(pruned)), plan.Kept(a, removed), dims, seed); err != nil {
 		return err
 	}
 	alone, err := run(pruned, x, 1)
