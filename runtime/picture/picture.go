@@ -13,7 +13,6 @@ import (
 	_ "image/png"
 	"io"
 	"os"
-	"slices"
 
 	_ "golang.org/x/image/bmp"
 	_ "golang.org/x/image/webp"
@@ -210,6 +209,3 @@ func (p *Picture) Oriented(orientation int) *Picture {
 	}
 	return out
 }
-
-// Clone returns a copy.
-func (p *Picture) Clone() *Picture { return &Picture{p.Width, p.Height, slices.Clone(p.Pix)} }

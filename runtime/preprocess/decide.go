@@ -198,7 +198,7 @@ func (d *Decision) settle(m *onnxio.Model, sources []said) error {
 	}
 	for _, key := range Keys {
 		for _, s := range sources {
-			i := slices.IndexFunc(s.settings, func(s Setting) bool { return s.Key == key.Name })
+			i := slices.IndexFunc(s.settings, func(s Setting) bool { return s.Key == key })
 			if i < 0 {
 				continue
 			}
@@ -207,7 +207,7 @@ func (d *Decision) settle(m *onnxio.Model, sources []said) error {
 			if err := trial.Set(set); err != nil {
 				return err
 			}
-			if key.Name == "size" && (width > 0 || height > 0) {
+			if key == "size" && (width > 0 || height > 0) {
 				wrong := width > 0 && trial.Width != width || height > 0 && trial.Height != height
 				switch {
 				case wrong && (set.Source == FromFlags || set.Source == FromFile):
@@ -225,7 +225,7 @@ func (d *Decision) settle(m *onnxio.Model, sources []said) error {
 				}
 				set.Value = fmt.Sprintf("%dx%d", trial.Width, trial.Height)
 			}
-			if key.Name == "order" && channels == 1 && trial.Order != Grey && set.Source != FromFlags && set.Source != FromFile {
+			if key == "order" && channels == 1 && trial.Order != Grey && set.Source != FromFlags && set.Source != FromFile {
 				break // of a profile for colours
 			}
 			if err := d.Recipe.Set(set); err != nil {

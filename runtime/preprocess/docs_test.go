@@ -41,8 +41,8 @@ func TestTheDocumentListsTheProfiles(t *testing.T) {
 		}
 	}
 	for _, k := range preprocess.Keys {
-		if !strings.Contains(text, "`"+k.Name+"`") {
-			t.Errorf("docs/data.md does not explain %s", k.Name)
+		if !strings.Contains(text, "`"+k+"`") {
+			t.Errorf("docs/data.md does not explain %s", k)
 		}
 	}
 }

@@ -52,8 +52,8 @@ func readFile(path string) (said, error) {
 				return fail(fmt.Errorf("line %d: values are pairs of an input's name and a number", key.Line))
 			}
 		default:
-			if !slices.ContainsFunc(Keys, func(k Key) bool { return k.Name == key.Value }) {
-				return fail(fmt.Errorf("line %d: %q is not known; there are %s, profile, names, input and values", key.Line, key.Value, keyNames()))
+			if !slices.Contains(Keys, key.Value) {
+				return fail(fmt.Errorf("line %d: %q is not known; there are %s, profile, names, input and values", key.Line, key.Value, strings.Join(Keys, ", ")))
 			}
 			text := v.Value
 			if v.Kind == yaml.SequenceNode {
@@ -99,14 +99,6 @@ func yamlNames(n *yaml.Node) ([]string, error) {
 		return out, nil
 	}
 	return nil, errors.New("they are a list of names, or a mapping from 0 on")
-}
-
-func keyNames() string {
-	var names []string
-	for _, k := range Keys {
-		names = append(names, k.Name)
-	}
-	return strings.Join(names, ", ")
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -71,15 +71,8 @@ type Setting struct {
 	Why    string `json:"why"` // "--mean", "metadata imgsz", "infer_cfg.yml, NormalizeImage"
 }
 
-// Key is a word that a recipe is written in, and what it takes.
-type Key struct{ Name, Takes string }
-
-// Keys lists all words of recipes.
-var Keys = []Key{
-	{"size", "WxH"}, {"fit", "stretch, letterbox, letterbox-top-left, crop or keep-ratio"}, {"shorter", "pixels"}, {"share", "a part of 1"}, {"longer", "pixels"}, {"multiple", "pixels"},
-	{"resample", "linear, cubic, nearest, area, bilinear-antialias or bicubic-antialias"}, {"fill", "0..255 or mean"}, {"order", "rgb, bgr or grey"},
-	{"scale", "a number such as 1/255"}, {"mean", "numbers"}, {"std", "numbers"}, {"layout", "nchw or nhwc"},
-}
+// Keys lists the words that a recipe is written in: docs/data.md says what each takes.
+var Keys = []string{"size", "fit", "shorter", "share", "longer", "multiple", "resample", "fill", "order", "scale", "mean", "std", "layout"}
 
 // ParseSettings reads settings as users write them: comma-separated words and pairs, lists with colons:
 // "size=416x416,letterbox,fill=114,bgr,scale=1/255,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,nchw". Size is width x height. A word alone is
@@ -115,12 +108,8 @@ func ParseSettings(s string, source Source, why string) ([]Setting, error) {
 }
 
 func unknown(part string) error {
-	var names []string
-	for _, k := range Keys {
-		names = append(names, k.Name+"=")
-	}
 	return &Error{Msg: fmt.Sprintf("preprocessing %q is not known; there are %s, and the words stretch, letterbox, letterbox-top-left, crop, keep-ratio, rgb, bgr, grey, nchw and nhwc",
-		part, strings.Join(names, ", "))}
+		part, strings.Join(Keys, "=, ")+"=")}
 }
 
 // Parse reads a recipe in the words of ParseSettings.
