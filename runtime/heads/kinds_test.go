@@ -5,6 +5,9 @@ package heads
 import (
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -344,6 +347,25 @@ func TestSpecsThatAreWrongSayWhy(t *testing.T) {
 	} {
 		if _, err := ParseSpec(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestEveryHeadIsDocumented(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "heads.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range kinds {
+		if !strings.Contains(string(b), "`"+k.name+"`") {
+			t.Errorf("docs/heads.md does not name %s", k.name)
+		}
+	}
+	for family, names := range families {
+		for _, n := range names {
+			if !slices.ContainsFunc(kinds, func(k kind) bool { return k.name == n }) {
+				t.Errorf("family %s names a head %q that is not there", family, n)
+			}
 		}
 	}
 }
