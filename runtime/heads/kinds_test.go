@@ -230,6 +230,10 @@ func TestHeadsWithoutAModelOfTheCorpus(t *testing.T) {
 		put(y, 0, -1, -1, -1, -1, -1, -1)
 		check(t, ends{size: 256, outputs: []end{float("bbox", "", "n", 6)}}, Options{}, map[string]value.Value{"bbox": y})
 	})
+	t.Run("no boxes at all", func(t *testing.T) {
+		e := ends{size: 256, outputs: []end{float("boxes", "", "n", 4), {"labels", onnxio.Int64, []any{"n"}, ""}, float("scores", "", "n")}}
+		check(t, e, Options{}, map[string]value.Value{"boxes": tensor(0, 4), "labels": value.New(onnxio.Int64, 0), "scores": tensor(0)})
+	})
 	t.Run("boxes that are no numbers", func(t *testing.T) {
 		y := tensor(2, 6)
 		put(y, 0, 0, .9, math.NaN(), 10, 20, 30, 0, math.Inf(1), 1, 2, 3, 4)
