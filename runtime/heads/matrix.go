@@ -104,6 +104,14 @@ func floats(t *value.Tensor) ([]float32, error) {
 	return out, nil
 }
 
+// classOf returns the class that an output holds as a number, -1 for what is none.
+func classOf(x float64) int {
+	if !(x >= 0 && x < math.MaxInt32) {
+		return -1
+	}
+	return int(x)
+}
+
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 // softmax makes shares of logits, in place.

@@ -34,7 +34,7 @@ func (r *reading) rows(name string, first, columns int) error {
 	}
 	for i := range m.rows {
 		x0, y0, x1, y1 := m.corners(i, first+2)
-		r.add(i, int(m.at(i, first)), m.at(i, first+1), detection.Box{X0: x0, Y0: y0, X1: x1, Y1: y1})
+		r.add(i, classOf(m.at(i, first)), m.at(i, first+1), detection.Box{X0: x0, Y0: y0, X1: x1, Y1: y1})
 	}
 	return nil
 }

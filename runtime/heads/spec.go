@@ -219,7 +219,7 @@ func (r *reading) labelled(p Spec, scores matrix, box func(int) detection.Box) e
 		return fmt.Errorf("output %q has %d labels, output %q %d x %d scores; there is one of each for a box", p.Labels, len(labels), p.Scores, scores.rows, scores.cols)
 	}
 	for i, l := range labels {
-		s, class := scores.at(i, 0), int(l)
+		s, class := scores.at(i, 0), classOf(float64(l))
 		if p.Activation == Sigmoid {
 			s = sigmoid(s)
 		}
