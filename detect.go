@@ -129,8 +129,12 @@ func (o *DetectOptions) family() error {
 
 // prepared decides how pictures become inputs, and finds the head where the declared shapes are enough.
 func (d *Detector) prepared(opt DetectOptions) error {
+	feed := opt.Preprocess
+	if h, err := heads.Find(d.model, nil, d.options); err == nil {
+		feed.Head = h.Name
+	}
 	var err error
-	if d.decision, err = preprocess.Decide(d.model, d.model.Path, opt.Preprocess); err == nil {
+	if d.decision, err = preprocess.Decide(d.model, d.model.Path, feed); err == nil {
 		d.prepare, err = preprocess.New(d.model, d.decision)
 	}
 	var of *preprocess.ModelError
@@ -165,6 +169,10 @@ func (d *Detector) headOf(outputs map[string]value.Value, at detection.Placement
 	}
 	h, err := heads.Find(d.model, outputs, o)
 	var unknown *heads.UnknownError
+	if profile := d.decision.Profile; errors.As(err, &unknown) && len(unknown.Fit) > 0 && slices.Contains(heads.Profiles(), profile) {
+		o.Profile = profile // of the metadata or a file beside the model: it tells heads apart that look alike
+		h, err = heads.Find(d.model, outputs, o)
+	}
 	switch {
 	case errors.As(err, &unknown):
 		return nil, &ModelError{d.model.Path, err}

@@ -201,9 +201,9 @@ type reading struct {
 	scores  []float64 // of a classifier
 }
 
-// add takes a box in pixels of the model's input, if its score is above the threshold.
+// add takes a box in pixels of the model's input, if its score is above the threshold. A class below 0 stands for nothing.
 func (r *reading) add(row, class int, score float64, box detection.Box) {
-	if !(score > r.head.Limits.Score) || math.IsInf(score, 0) || !finite(box) {
+	if class < 0 || !(score > r.head.Limits.Score) || math.IsInf(score, 0) || !finite(box) {
 		return
 	}
 	r.found = append(r.found, candidate{detection.Detection{Class: class, Score: score, Box: box}, row})

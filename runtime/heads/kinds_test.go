@@ -5,6 +5,9 @@ package heads
 import (
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -227,6 +230,10 @@ func TestHeadsWithoutAModelOfTheCorpus(t *testing.T) {
 		put(y, 0, -1, -1, -1, -1, -1, -1)
 		check(t, ends{size: 256, outputs: []end{float("bbox", "", "n", 6)}}, Options{}, map[string]value.Value{"bbox": y})
 	})
+	t.Run("no boxes at all", func(t *testing.T) {
+		e := ends{size: 256, outputs: []end{float("boxes", "", "n", 4), {"labels", onnxio.Int64, []any{"n"}, ""}, float("scores", "", "n")}}
+		check(t, e, Options{}, map[string]value.Value{"boxes": tensor(0, 4), "labels": value.New(onnxio.Int64, 0), "scores": tensor(0)})
+	})
 	t.Run("boxes that are no numbers", func(t *testing.T) {
 		y := tensor(2, 6)
 		put(y, 0, 0, .9, math.NaN(), 10, 20, 30, 0, math.Inf(1), 1, 2, 3, 4)
@@ -344,6 +351,25 @@ func TestSpecsThatAreWrongSayWhy(t *testing.T) {
 	} {
 		if _, err := ParseSpec(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestEveryHeadIsDocumented(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "heads.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range kinds {
+		if !strings.Contains(string(b), "`"+k.name+"`") {
+			t.Errorf("docs/heads.md does not name %s", k.name)
+		}
+	}
+	for family, names := range families {
+		for _, n := range names {
+			if !slices.ContainsFunc(kinds, func(k kind) bool { return k.name == n }) {
+				t.Errorf("family %s names a head %q that is not there", family, n)
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ type matrix struct {
 
 func (m matrix) at(row, col int) float64 { return float64(m.data[row*m.rowStep+col*m.colStep]) }
 
-// box reads four columns that are corners.
+// corners reads four columns from a given one on.
 func (m matrix) corners(row, col int) (x0, y0, x1, y1 float64) {
 	return m.at(row, col), m.at(row, col+1), m.at(row, col+2), m.at(row, col+3)
 }
@@ -102,6 +102,14 @@ func floats(t *value.Tensor) ([]float32, error) {
 		out[i] = float32(v)
 	}
 	return out, nil
+}
+
+// classOf returns the class that an output holds as a number, -1 for what is none.
+func classOf(x float64) int {
+	if !(x >= 0 && x < math.MaxInt32) {
+		return -1
+	}
+	return int(x)
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

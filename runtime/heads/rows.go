@@ -26,18 +26,15 @@ var rows = kind{
 	},
 }
 
-// rows reads class, score and corners from a column on. A class below 0 says that nothing was found.
+// rows reads class, score and corners from a column on.
 func (r *reading) rows(name string, first, columns int) error {
 	m, err := r.matrix(name, columns)
 	if err != nil {
 		return err
 	}
 	for i := range m.rows {
-		if m.at(i, first) < 0 {
-			continue
-		}
 		x0, y0, x1, y1 := m.corners(i, first+2)
-		r.add(i, int(m.at(i, first)), m.at(i, first+1), detection.Box{X0: x0, Y0: y0, X1: x1, Y1: y1})
+		r.add(i, classOf(m.at(i, first)), m.at(i, first+1), detection.Box{X0: x0, Y0: y0, X1: x1, Y1: y1})
 	}
 	return nil
 }

@@ -149,7 +149,7 @@ func (s *signature) specified(o Options) (*Head, error) {
 	}
 	return &Head{Name: "outputs", Task: Detection, Classes: classes, Reads: reads, Dense: p.NMS, inGraph: !p.NMS, Limits: specLimits,
 		Reason:  Reason{BySpec, fmt.Sprintf("boxes are %s, scores %s", p.Boxes, p.Scores)},
-		picture: o.PictureSizes && s.hasInput(sizeInputs...),
+		picture: o.PictureSizes && s.hasInput(sizeInputs...) && !p.Normalised, // shares are of the input, whatever the model is told
 		read:    func(r *reading) error { return r.specified(p) }}, nil
 }
 
@@ -171,15 +171,12 @@ func (r *reading) specified(p Spec) error {
 	if scores.rows != boxes.rows {
 		scores = scores.transposed()
 	}
-	if scores.rows != boxes.rows {
+	if scores.rows != boxes.rows || scores.cols == 0 {
 		return fmt.Errorf("output %q holds scores for %d or %d boxes, output %q holds %d", p.Scores, scores.rows, scores.cols, p.Boxes, boxes.rows)
 	}
 	sx, sy := 1.0, 1.0
 	if p.Normalised {
 		sx, sy = float64(r.at.CanvasWidth), float64(r.at.CanvasHeight)
-		if r.head.picture {
-			sx, sy = float64(r.at.Width), float64(r.at.Height)
-		}
 	}
 	box := func(i int) detection.Box {
 		b := p.Format.box(boxes.corners(i, 0))
@@ -222,16 +219,14 @@ func (r *reading) labelled(p Spec, scores matrix, box func(int) detection.Box) e
 		return fmt.Errorf("output %q has %d labels, output %q %d x %d scores; there is one of each for a box", p.Labels, len(labels), p.Scores, scores.rows, scores.cols)
 	}
 	for i, l := range labels {
-		s, class := scores.at(i, 0), int(l)
+		s, class := scores.at(i, 0), classOf(float64(l))
 		if p.Activation == Sigmoid {
 			s = sigmoid(s)
 		}
 		if p.Background == FirstBackground {
 			class--
 		}
-		if class >= 0 {
-			r.add(i, class, s, box(i))
-		}
+		r.add(i, class, s, box(i))
 	}
 	return nil
 }

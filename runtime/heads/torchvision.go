@@ -23,7 +23,7 @@ var torchVision = kind{
 	},
 }
 
-// matchLabelled takes boxes, labels and scores by name, or by types and shapes where they have been renamed.
+// matchLabelled takes boxes, labels and scores by name.
 func matchLabelled(s *signature) *layout {
 	if len(s.outputs) < 3 {
 		return nil

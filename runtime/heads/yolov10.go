@@ -30,7 +30,7 @@ var endToEnd = kind{
 				}
 				for i := range m.rows {
 					x0, y0, x1, y1 := m.corners(i, 0)
-					r.add(i, int(m.at(i, 5)), m.at(i, 4), detection.Box{X0: x0, Y0: y0, X1: x1, Y1: y1})
+					r.add(i, classOf(m.at(i, 5)), m.at(i, 4), detection.Box{X0: x0, Y0: y0, X1: x1, Y1: y1})
 				}
 				return nil
 			},
