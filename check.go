@@ -106,7 +106,7 @@ func contradiction(v *graph.Value, in *shape.Info) string {
 	}
 	wrong := len(t.Shape) != len(in.Dims)
 	for k, d := range t.Shape {
-		if have, known := in.Fixed(k); known && d.Known && have != d.Value {
+		if have, known := in.Fixed(k); known && d.Known && d.Value >= 0 && have != d.Value && (d.Value > 0 || !v.Input) {
 			wrong = true
 		}
 	}
@@ -150,7 +150,7 @@ func (n *Network) compare(ctx context.Context, twin, pruned *onnxio.Model, p *pl
 		if ctx.Err() != nil {
 			return out, ctx.Err()
 		}
-		return out, &VerifyError{Msg: fmt.Sprintf("verification could not run: %s; --verify load or off goes without it", obstacle(err)), Err: err}
+		return out, &VerifyError{Msg: fmt.Sprintf("verification could not run: %s; %s--verify load or off goes without it", obstacle(err), sizeHint(err)), Err: err}
 	}
 	out.Comparison = r
 	if len(p.Inexact) > 0 {
@@ -168,11 +168,28 @@ func (n *Network) compare(ctx context.Context, twin, pruned *onnxio.Model, p *pl
 	return out, nil
 }
 
+// sizeHint tells what to do about a size that was chosen and does not suit the model.
+func sizeHint(err error) string {
+	var size *verify.SizeError
+	if !errors.As(err, &size) {
+		return ""
+	}
+	var flags []string
+	for _, name := range size.Inputs {
+		flags = append(flags, "--input-shape "+name+":…")
+	}
+	return "give a size at which it runs with " + strings.Join(flags, " ") + "; "
+}
+
 // obstacle says why a comparison could not run: in a few words where the runtime lacks operators.
 func obstacle(err error) string {
 	var lacks *verify.CannotRunError
 	if errors.As(err, &lacks) && len(lacks.Operators) > 0 {
-		return "the embedded runtime can not run " + strings.Join(lacks.Operators, ", ")
+		out := "the embedded runtime can not run " + strings.Join(lacks.Operators, ", ")
+		if len(lacks.Behind) > 0 {
+			out += fmt.Sprintf(", and behind it the plan changes %s (%d nodes in all), which needs a run", lacks.Behind[0], len(lacks.Behind))
+		}
+		return out
 	}
 	return err.Error()
 }

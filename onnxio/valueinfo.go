@@ -38,6 +38,9 @@ func (d Dim) String() string {
 	return "?"
 }
 
+// Extent returns the size that a dimension of a model's input fixes. Exporters declare 0 or -1 where a size is open, so those fix nothing.
+func (d Dim) Extent() (n int64, fixed bool) { return d.Value, d.Known && d.Value > 0 }
+
 // Fixed returns a dimension of a known size.
 func Fixed(n int64) Dim { return Dim{Known: true, Value: n} }
 

@@ -104,7 +104,7 @@ func tensorFits(t *value.Tensor, want *onnxio.Type) error {
 		return fmt.Errorf("it is %v, of rank %d; the model wants %v, of rank %d", t, len(t.Shape), want, len(want.Shape))
 	}
 	for i, d := range want.Shape {
-		if d.Known && int64(t.Shape[i]) != d.Value {
+		if n, fixed := d.Extent(); fixed && int64(t.Shape[i]) != n {
 			return fmt.Errorf("it is %v, the model wants %v: dimension %d is %d instead of %d", t, want, i, t.Shape[i], d.Value)
 		}
 	}

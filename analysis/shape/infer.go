@@ -163,8 +163,9 @@ func (inf *inference) declared(v *graph.Value, t *onnxio.Type, born int) *Info {
 		}
 		in.Known, in.Dims = true, inf.dims(len(t.Shape))
 		for i, d := range t.Shape {
+			_, fixed := d.Extent()
 			switch {
-			case d.Known && d.Value >= 0:
+			case fixed, d.Known && d.Value == 0 && born > 0:
 				in.Dims[i] = Const(d.Value)
 			case d.Param != "" && born == 0:
 				in.Dims[i] = Symbol(d.Param)

@@ -210,6 +210,10 @@ func (t *terminal) comparison(r *verify.Report) {
 	}
 	var rows [][]string
 	for _, o := range r.Outputs {
+		name := o.Name
+		if o.Before != "" {
+			name += " (before " + o.Before + ")"
+		}
 		verdict := "yes"
 		switch {
 		case !o.Pass && o.Rows != nil:
@@ -217,7 +221,7 @@ func (t *terminal) comparison(r *verify.Report) {
 		case !o.Pass:
 			verdict = "no"
 		}
-		rows = append(rows, []string{o.Name, dims(o.Shape), number(o.MaxAbs), number(o.MaxRel), number(o.Mean), fmt.Sprintf("%.7f", o.Cosine), number(o.NeedRTol), number(o.NeedATol), verdict})
+		rows = append(rows, []string{name, dims(o.Shape), number(o.MaxAbs), number(o.MaxRel), number(o.Mean), fmt.Sprintf("%.7f", o.Cosine), number(o.NeedRTol), number(o.NeedATol), verdict})
 	}
 	t.table([]column{{"output", false}, {"shape", false}, {"max abs", true}, {"max rel", true}, {"mean abs", true}, {"cosine", true},
 		{"needs rtol", true}, {"or atol", true}, {"equal", false}}, rows)

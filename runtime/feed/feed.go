@@ -26,6 +26,7 @@ type Options struct {
 	Files   map[string]string  // by input name: .npy, .npz, .pb, .png, .jpg, .bmp, .webp
 	Shapes  map[string][]int64 // by input name: extents that the model leaves open; -1 leaves one open still
 	Picture preprocess.Recipe  // what is done to picture files
+	Choice  int                // how what is left open is settled, below Choices: 0 is the usual way, the others are for models that do not run at it
 }
 
 // Input is one input, ready to be fed.
@@ -33,6 +34,7 @@ type Input struct {
 	Name  string
 	Value value.Value
 	From  string // in words: "random, like a picture in 0..1; height and width are open: 320 was taken"
+	Open  bool   // extents were chosen here
 }
 
 // Make returns all inputs that a run of the model needs, in the model's order. Inputs with an initializer keep
@@ -52,9 +54,9 @@ func Make(m *onnxio.Model, opt Options) ([]Input, error) {
 		if err != nil {
 			return nil, fmt.Errorf("input %q: %w", in.Name, err)
 		}
-		out[i] = Input{in.Name, v, from}
+		out[i] = Input{Name: in.Name, Value: v, From: from}
 	}
-	s, err := settle(m, ins, out, opt.Shapes)
+	s, err := settle(m, ins, out, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +68,7 @@ func Make(m *onnxio.Model, opt Options) ([]Input, error) {
 		if err != nil {
 			return nil, fmt.Errorf("input %q: %w", in.Name, err)
 		}
-		out[i] = Input{in.Name, v, strings.Join(append([]string{from}, s.notes[i]...), "; ")}
+		out[i] = Input{in.Name, v, strings.Join(append([]string{from}, s.notes[i]...), "; "), s.chosen[i]}
 	}
 	return out, nil
 }

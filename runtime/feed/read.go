@@ -79,7 +79,8 @@ func Adapt(t *value.Tensor, want *onnxio.Type, base string) (out *value.Tensor, 
 	}
 	wrong := want.HasShape && len(want.Shape) != len(t.Shape)
 	for k, d := range want.Shape {
-		wrong = wrong || d.Known && d.Value >= 0 && k < len(t.Shape) && int(d.Value) != t.Shape[k]
+		n, fixed := d.Extent()
+		wrong = wrong || fixed && k < len(t.Shape) && int(n) != t.Shape[k]
 	}
 	if wrong {
 		return nil, "", fmt.Errorf("%s holds %v, the model wants %v", base, t, want)

@@ -21,9 +21,29 @@ import (
 // sides are heights and widths to try for pictures whose size is open, the usual one first.
 var sides = []int{320, 640, 416, 512, 608, 224, 256, 300, 192, 128, 96, 64, 48, 32}
 
+// maxElements is how large a value inside of a model may become at a size that is chosen: attention over all places of a picture grows with the
+// fourth power of its side.
+const maxElements = 16 << 20
+
+// attentionWeight is what an element of a product or a softmax counts for: it costs more than others.
+const attentionWeight = 8
+
+// choice is a way to settle what a model leaves open.
+type choice struct {
+	height, width int  // of pictures; 0: the first of sides that fits
+	parts         bool // other inputs with the extents of the first picture are 1/2, 1/4, … of it, as states and feature maps are
+	sequence      int  // tokens, where the length of a sequence is open
+}
+
+// choices are tried in this order, until the model runs.
+var choices = [...]choice{{sequence: 8}, {sequence: 16, parts: true}, {32, 160, false, 32}, {16, 160, false, 64}, {48, 160, false, 128}, {64, 160, false, 4},
+	{64, 64, false, 256}, {224, 224, false, 2}, {640, 640, false, 512}, {512, 512, true, 1}}
+
+// Choices is the number of ways to settle what a model leaves open.
+const Choices = len(choices)
+
 const (
 	audioWindow   = 512 // samples: what voice models at 16 kHz read at a time
-	sequence      = 8   // tokens, where the length of a sequence is open
 	openRegions   = 3   // boxes, where the number of regions is open
 	maxOpenExtent = 1 << 24
 )
@@ -34,21 +54,30 @@ type settled struct {
 	ins    []*onnxio.ValueInfo
 	shapes [][]int    // of the tensor, or of the elements of a sequence; -1 while an extent is open
 	notes  [][]string // what was decided, in words
+	chosen []bool     // extents of it were chosen here
+	given  []bool     // its shape comes from a file or the caller
+	choice choice
 	names  map[string]int
 	height int // of the first picture, for inputs that tell it
 	width  int
 }
 
 // settle works out the shapes of all inputs. given are those that come from files.
-func settle(m *onnxio.Model, ins []*onnxio.ValueInfo, given []Input, shapes map[string][]int64) (*settled, error) {
-	if err := known("shape", ins, slices.Sorted(maps.Keys(shapes))); err != nil {
+func settle(m *onnxio.Model, ins []*onnxio.ValueInfo, given []Input, opt Options) (*settled, error) {
+	if err := known("shape", ins, slices.Sorted(maps.Keys(opt.Shapes))); err != nil {
 		return nil, err
 	}
-	s := &settled{model: m, ins: ins, shapes: make([][]int, len(ins)), notes: make([][]string, len(ins)), names: map[string]int{}}
+	if opt.Choice < 0 || opt.Choice >= len(choices) {
+		return nil, fmt.Errorf("there is no choice %d of what is left open", opt.Choice)
+	}
+	s := &settled{model: m, ins: ins, shapes: make([][]int, len(ins)), notes: make([][]string, len(ins)), names: map[string]int{},
+		chosen: make([]bool, len(ins)), given: make([]bool, len(ins)), choice: choices[opt.Choice]}
 	for i, in := range ins {
-		if err := s.declared(i, given[i].Value, shapes[in.Name]); err != nil {
+		if err := s.declared(i, given[i].Value, opt.Shapes[in.Name]); err != nil {
 			return nil, fmt.Errorf("input %q: %w", in.Name, err)
 		}
+		s.given[i] = given[i].Value != nil || opt.Shapes[in.Name] != nil
+		s.chosen[i] = slices.Contains(s.shapes[i], -1)
 	}
 	s.share()
 	for i := range ins {
@@ -60,6 +89,7 @@ func settle(m *onnxio.Model, ins []*onnxio.ValueInfo, given []Input, shapes map[
 	for i := range ins {
 		s.openLengths(i)
 	}
+	s.parts()
 	for i := range ins {
 		if p, ok := s.picture(i); ok && s.height == 0 {
 			s.height, s.width = s.shapes[i][p.Height], s.shapes[i][p.Width]
@@ -88,8 +118,8 @@ func (s *settled) declared(i int, v value.Value, want []int64) error {
 		s.shapes[i] = make([]int, len(t.Shape))
 		for k, d := range t.Shape {
 			s.shapes[i][k] = -1
-			if d.Known && d.Value >= 0 {
-				s.shapes[i][k] = int(d.Value)
+			if n, fixed := d.Extent(); fixed {
+				s.shapes[i][k] = int(n)
 			}
 		}
 	}
@@ -176,7 +206,7 @@ func (s *settled) openPictures() {
 	for i := range s.shapes {
 		before[i] = slices.Clone(s.shapes[i])
 	}
-	try := func(side int) {
+	try := func(height, width int) {
 		for i := range s.shapes {
 			s.shapes[i] = slices.Clone(before[i])
 		}
@@ -187,24 +217,19 @@ func (s *settled) openPictures() {
 				sh[p.Channels] = s.channels(i)
 			}
 			if sh[p.Height] < 0 {
-				sh[p.Height] = side
+				sh[p.Height] = height
 			}
 			if sh[p.Width] < 0 {
-				sh[p.Width] = side
+				sh[p.Width] = width
 			}
 		}
 	}
-	side := sides[0]
-	if g, err := graph.Build(s.model); err == nil {
-		for _, n := range sides {
-			try(n)
-			if s.fits(g) {
-				side = n
-				break
-			}
-		}
+	height, width := s.choice.height, s.choice.width
+	if height == 0 {
+		height = s.side(try)
+		width = height
 	}
-	try(side)
+	try(height, width)
 	for _, i := range open {
 		p, _ := s.picture(i)
 		var what []string
@@ -217,15 +242,79 @@ func (s *settled) openPictures() {
 			}
 		}
 		note := "the model leaves its size open, taken: " + strings.Join(what, ", ")
-		if side != sides[0] {
-			note += fmt.Sprintf(" (%d does not fit the model)", sides[0])
+		if s.choice.height == 0 && height != sides[0] {
+			note += fmt.Sprintf(" (%d does not fit the model, or makes it very large)", sides[0])
 		}
 		s.notes[i] = append(s.notes[i], note)
 	}
 }
 
-// fits reports whether the shapes that are settled so far contradict the model.
-func (s *settled) fits(g *graph.Graph) bool {
+// side returns the first side that fits, and at which no value gets too large if there is one.
+func (s *settled) side(try func(height, width int)) int {
+	g, err := graph.Build(s.model)
+	if err != nil {
+		return sides[0]
+	}
+	large := 0
+	for _, n := range sides {
+		try(n, n)
+		switch fits, elements := s.fits(g); {
+		case fits && elements <= maxElements:
+			return n
+		case fits && (large == 0 || n < large):
+			large = n
+		}
+	}
+	if large > 0 {
+		return large
+	}
+	return sides[0]
+}
+
+// parts makes other inputs with the height and width of the first picture smaller, where the choice says so.
+func (s *settled) parts() {
+	if !s.choice.parts {
+		return
+	}
+	var of preprocess.Axes
+	first := -1
+	for i := range s.ins {
+		if p, ok := s.picture(i); ok {
+			first, of = i, p
+			break
+		}
+	}
+	if first < 0 {
+		return
+	}
+	name := func(i, axis int) string {
+		if t := tensorType(s.ins[i].Type); axis < len(t.Shape) && !t.Shape[axis].Known && isName(t.Shape[axis].Param) {
+			return t.Shape[axis].Param
+		}
+		return ""
+	}
+	height, width := name(first, of.Height), name(first, of.Width)
+	share := 1
+	for i := range s.ins {
+		var smaller []int
+		for k := range s.shapes[i] {
+			if n := name(i, k); i != first && !s.given[i] && n != "" && (n == height || n == width) {
+				smaller = append(smaller, k)
+			}
+		}
+		if smaller == nil {
+			continue
+		}
+		share *= 2
+		for _, k := range smaller {
+			s.shapes[i][k] = max(1, s.shapes[i][k]/share)
+		}
+		s.notes[i] = append(s.notes[i], fmt.Sprintf("height and width are open: 1/%d of those of %s was taken", share, s.ins[first].Name))
+	}
+}
+
+// fits reports whether the shapes that are settled so far contradict the model, and how many elements its largest value has, as far as that is known.
+func (s *settled) fits(g *graph.Graph) (fits bool, largest int64) {
 	inputs := map[string][]int64{}
 	for i, in := range s.ins {
 		dims := make([]int64, len(s.shapes[i]))
@@ -236,8 +325,26 @@ func (s *settled) fits(g *graph.Graph) bool {
 			inputs[in.Name] = dims
 		}
 	}
-	_, err := shape.Infer(g, shape.Options{Inputs: inputs})
-	return err == nil
+	shapes, err := shape.Infer(g, shape.Options{Inputs: inputs})
+	if err != nil {
+		return false, 0
+	}
+	for _, v := range g.Values {
+		elements := int64(1)
+		in := shapes.Of(v)
+		for k := range in.Dims {
+			if n, known := in.Fixed(k); known && n > 0 && elements <= maxElements {
+				elements *= n
+			}
+		}
+		if p := v.Producer; p != nil && (p.Op == "MatMul" || p.Op == "Softmax") {
+			elements *= attentionWeight
+		}
+		if in.Known && v.Producer != nil {
+			largest = max(largest, elements)
+		}
+	}
+	return true, largest
 }
 
 // channels returns how many channels the convolution that reads an input takes; 3 where none does.
@@ -275,7 +382,7 @@ func (s *settled) openLengths(i int) {
 		case audio:
 			n = audioWindow
 		case !t.Elem.IsFloat() && k > 0, k < len(t.Shape) && named(t.Shape[k].Param, "seq", "length", "time", "tokens"):
-			n = sequence
+			n = s.choice.sequence
 		}
 		s.shapes[i][k] = n
 		if k < len(t.Shape) && isName(t.Shape[k].Param) {

@@ -159,8 +159,8 @@ func Declared(t *onnxio.Type) []int {
 	out := make([]int, len(t.Shape))
 	for k, d := range t.Shape {
 		out[k] = -1
-		if d.Known && d.Value >= 0 {
-			out[k] = int(d.Value)
+		if n, fixed := d.Extent(); fixed {
+			out[k] = int(n)
 		}
 	}
 	return out

@@ -39,15 +39,49 @@ func (c *comparison) decide() {
 		r.Decided = "all outputs are empty or zero with these inputs, and so is all that leads to them, so nothing is proven: give real ones"
 	case len(jumped) > 0:
 		r.Pass = true
-		r.Decided = fmt.Sprintf("decided node by node: on equal inputs every node gives equal values (%s); the outputs of whole runs differ only because near-equal values were picked or rounded differently behind %s%s",
-			inside, s.named(), c.rowsFound())
+		r.Decided = fmt.Sprintf("decided node by node: on equal inputs every node gives equal values (%s); the outputs of whole runs differ only because near-equal values were picked or rounded differently behind %s%s%s",
+			inside, s.named(), c.rowsFound(), c.notRun())
 	default:
 		r.Pass = true
-		r.Decided = fmt.Sprintf("the outputs are equal (%s), and so are %s", counted(len(r.Outputs), "output"), inside)
+		r.Decided = fmt.Sprintf("%s, and so are %s%s", c.equal(), inside, c.notRun())
 		if len(weak) > 0 {
 			r.Decided += fmt.Sprintf("; %s empty or zero with these inputs", isAreNamed(weak))
 		}
 	}
+}
+
+// equal tells what was compared as an output.
+func (c *comparison) equal() string {
+	fronts := 0
+	for _, o := range c.report.Outputs {
+		if o.Before != "" {
+			fronts++
+		}
+	}
+	var out []string
+	if n := len(c.report.Outputs) - fronts; n > 0 {
+		out = append(out, fmt.Sprintf("the outputs are equal (%s)", counted(n, "output")))
+	}
+	if fronts > 0 {
+		out = append(out, fmt.Sprintf("what %s reads is equal (%s)", listed(c.report.Cut.Nodes), counted(fronts, "value")))
+	}
+	return strings.Join(out, ", ")
+}
+
+// notRun tells why what was not run is proven all the same.
+func (c *comparison) notRun() string {
+	cut := c.report.Cut
+	if cut == nil {
+		return ""
+	}
+	if len(cut.Nodes) == 1 && cut.Behind == 0 {
+		return fmt.Sprintf("; %s, which the runtime does not know, did not run: it is the same in both models", cut.Nodes[0])
+	}
+	out := "; " + listed(cut.Nodes)
+	if cut.Behind > 0 {
+		out += fmt.Sprintf(" and the %s behind", counted(cut.Behind, "node"))
+	}
+	return fmt.Sprintf("%s did not run, because the runtime does not know %s: they are the same in both models", out, listed(cut.Operators))
 }
 
 func isAreNamed(outputs []Output) string {

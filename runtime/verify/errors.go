@@ -19,7 +19,10 @@ import (
 type CannotRunError struct {
 	Model     string   // which one: "the masked original", "the pruned model", a file
 	Operators []string // that can not be run, with their domain where it is not the default one; each once
+	Behind    []string // nodes behind these that the plan changes: without them the rest would be proof enough
 	Err       error
+
+	paths []string // of the nodes
 }
 
 func (e *CannotRunError) Error() string {
@@ -31,6 +34,28 @@ func (e *CannotRunError) Error() string {
 
 func (e *CannotRunError) Unwrap() error { return e.Err }
 
+// SizeError says that the reference does not run at the sizes that were chosen for what its inputs leave open.
+type SizeError struct {
+	Inputs []string // of which extents are open
+	Tried  []string // the sizes: "src 1x3x320x320, r1i 1x12x320x320"
+	Err    error    // what happened at the first of them
+}
+
+func (e *SizeError) Error() string {
+	sizes := fmt.Sprintf("at none of the %d sizes that were tried (%s first)", len(e.Tried), e.Tried[0])
+	if len(e.Tried) == 1 {
+		sizes = "at the size that was taken (" + e.Tried[0] + ")"
+	}
+	return fmt.Sprintf("the model leaves the size of %s open and runs %s: %v", strings.Join(e.Inputs, ", "), sizes, e.Err)
+}
+
+func (e *SizeError) Unwrap() error { return e.Err }
+
+// failedRun is a model that compiles and fails when it runs.
+type failedRun struct{ error }
+
+func (e failedRun) Unwrap() error { return e.error }
+
 func cannotRun(err error) bool { return errors.As(err, new(*CannotRunError)) }
 
 // compileError tells what the runtime does not have from what is wrong with a model.
@@ -41,6 +66,7 @@ func compileError(model string, err error) error {
 	}
 	e := &CannotRunError{Model: model, Err: err}
 	for _, n := range missing.Nodes {
+		e.paths = append(e.paths, n.Path)
 		name := n.Op
 		if n.Domain != "" {
 			name = n.Domain + "." + n.Op
@@ -61,10 +87,14 @@ func runError(model string, err error) error {
 		e := &CannotRunError{Model: model, Err: err}
 		if errors.As(err, &node) {
 			e.Operators = []string{node.Op}
+			if unknown != nil {
+				e.paths = []string{node.Path}
+				return e
+			}
 		}
-		return e
+		return failedRun{e}
 	}
-	return fmt.Errorf("%s does not run: %w", model, err)
+	return failedRun{fmt.Errorf("%s does not run: %w", model, err)}
 }
 
 // Load is the cheap check of a model file: it opens, its graph can be linked, its shapes do not contradict one another, and

@@ -15,6 +15,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,6 +59,7 @@ type Report struct {
 	Inputs  []Input       `json:"inputs"`            // of the first run
 	Outputs []Output      `json:"outputs"`           // of whole runs
 	Values  Values        `json:"values"`            // inside of the models, node by node
+	Cut     *Cut          `json:"cut,omitempty"`     // what was not run, because the runtime can not
 	Decided string        `json:"decided"`           // which comparison decided, in words
 	Inexact []string      `json:"inexact,omitempty"` // why the twin can not be equal, from the plan
 	Elapsed time.Duration `json:"elapsed_ns"`
@@ -74,6 +76,7 @@ type Input struct {
 // Output is the comparison of one output, or of a value inside of the models. Where there are several runs it is that of the worst one.
 type Output struct {
 	Name   string  `json:"name"`
+	Before string  `json:"before,omitempty"` // no output, but what a node reads that can not be run: that node
 	Shape  []int   `json:"shape"`
 	Pass   bool    `json:"pass"`
 	MaxAbs float64 `json:"max_abs"`
@@ -123,10 +126,10 @@ func Compare(ctx context.Context, reference, candidate *onnxio.Model, opt Option
 		return nil, err
 	}
 	opt.complete()
-	c := &comparison{opt: opt, steps: 2 + 2*opt.Runs, limits: tolerance{opt.RTol, opt.ATol},
+	c := &comparison{opt: opt, steps: 2 + 2*opt.Runs, limits: tolerance{opt.RTol, opt.ATol}, before: map[string]string{},
 		reference: side{reference, "the masked original"}, candidate: side{candidate, "the pruned model"}}
 	c.report = &Report{Runs: opt.Runs, Seed: opt.Seed, RTol: opt.RTol, ATol: opt.ATol}
-	if err := c.compare(ctx); err != nil {
+	if err := c.prove(ctx); err != nil {
 		return nil, err
 	}
 	c.progress("compared")
@@ -145,9 +148,10 @@ type comparison struct {
 
 	selection *selection
 	walk      *walk
-	want, got []values         // outputs, per run
-	outputs   [][]Output       // per run, in the model's order
-	shapes    map[string][]int // of the reference's values in the last run
+	want, got []values          // outputs, per run
+	outputs   [][]Output        // per run, in the model's order
+	shapes    map[string][]int  // of the reference's values in the last run
+	before    map[string]string // of values that are compared as outputs: the node that reads them and can not be run
 }
 
 // side is one of the two models.
@@ -171,10 +175,55 @@ func (c *comparison) step(what string) {
 	c.done++
 }
 
-func (c *comparison) compare(ctx context.Context) error {
-	if err := c.makeInputs(); err != nil {
-		return err
+// prove compares at the first of the sizes that could be chosen at which the reference runs.
+func (c *comparison) prove(ctx context.Context) error {
+	var size SizeError
+	for choice := range feed.Choices {
+		sizes, err := c.makeInputs(choice)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(size.Tried, sizes) {
+			continue
+		}
+		if len(size.Tried) > 0 {
+			c.steps += c.done
+		}
+		size.Tried = append(size.Tried, sizes)
+		for err = c.compare(ctx); err != nil; err = c.compare(ctx) {
+			if err = c.cutOff(err); err != nil {
+				break
+			}
+		}
+		if err == nil || !errors.As(err, &failedRun{}) {
+			if len(size.Tried) > 1 && err == nil {
+				c.report.Inputs[0].From += fmt.Sprintf("; the model does not run at %s", size.Tried[0])
+			}
+			return err
+		}
+		if size.Err == nil {
+			size.Err, size.Inputs = err, c.open()
+		}
+		if len(size.Inputs) == 0 {
+			return err
+		}
 	}
+	return &size
+}
+
+// open names the inputs whose size was chosen.
+func (c *comparison) open() []string {
+	var out []string
+	for _, in := range c.sets[0] {
+		if in.Open {
+			out = append(out, in.Name)
+		}
+	}
+	return out
+}
+
+func (c *comparison) compare(ctx context.Context) error {
+	c.want, c.got, c.outputs = nil, nil, nil
 	c.selection = c.jumps()
 	c.walk = &walk{limits: c.limits, reference: c.selection.a, kept: c.opt.Kept, sized: c.selection.a.sized(),
 		unequal: c.selection.unequal, inner: map[string]*inner{}}
@@ -233,7 +282,7 @@ func (c *comparison) run(ctx context.Context, m *meeting, first, second *runtime
 		var outs []Output
 		for _, name := range names {
 			o := c.limits.judge(name, want[name], got[name])
-			o.empty = hollow(want[name])
+			o.empty, o.Before = hollow(want[name]), c.before[name]
 			outs = append(outs, o)
 		}
 		c.want, c.got, c.outputs = append(c.want, want), append(c.got, got), append(c.outputs, outs)
@@ -259,24 +308,27 @@ func common(a, b []string) map[string]bool {
 	return out
 }
 
-// makeInputs reads or makes the inputs of every run.
-func (c *comparison) makeInputs() error {
+// makeInputs reads or makes the inputs of every run, and tells their shapes.
+func (c *comparison) makeInputs(choice int) (sizes string, err error) {
+	c.sets, c.report.Inputs = nil, nil
 	for run := range c.opt.Runs {
 		ins, err := feed.Make(c.reference.model, feed.Options{Seed: c.opt.Seed + uint64(run), Files: c.opt.Inputs,
-			Shapes: c.opt.Shapes, Picture: c.opt.Picture})
+			Shapes: c.opt.Shapes, Picture: c.opt.Picture, Choice: choice})
 		if err != nil {
-			return err
+			return "", err
 		}
 		c.sets = append(c.sets, ins)
 	}
+	var shapes []string
 	for _, in := range c.sets[0] {
 		r := Input{Name: in.Name, Type: in.Value.String(), From: in.From}
 		if t, ok := in.Value.(*value.Tensor); ok {
 			r.Type, r.Shape = t.Type.String(), t.Shape
 		}
 		c.report.Inputs = append(c.report.Inputs, r)
+		shapes = append(shapes, in.Name+" "+strings.Trim(strings.ReplaceAll(fmt.Sprint(r.Shape), " ", "x"), "[]"))
 	}
-	return nil
+	return strings.Join(shapes, ", "), nil
 }
 
 // worstOf keeps of each output the worst run.
