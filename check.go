@@ -144,7 +144,7 @@ func (n *Network) compare(ctx context.Context, twin, pruned *onnxio.Model, p *pl
 	if err != nil {
 		return out, refuse("%v", err)
 	}
-	opt.Shapes, opt.Kept = n.options.InputShapes, plan.Kept(n.Channels, removed)
+	opt.Shapes, opt.Kept, opt.Original = n.options.InputShapes, plan.Kept(n.Channels, removed), n.Model
 	r, err := verify.Compare(ctx, twin, pruned, opt)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -164,7 +164,10 @@ func (n *Network) compare(ctx context.Context, twin, pruned *onnxio.Model, p *pl
 	if !r.Pass {
 		return out, &VerifyError{Msg: "verification failed: " + r.Decided, Report: r}
 	}
-	out.Summary = r.Decided
+	out.Summary = "equal to the original with the removed channels silenced: " + r.Decided
+	if r.Original != nil {
+		out.Summary += "; " + r.Original.String()
+	}
 	return out, nil
 }
 

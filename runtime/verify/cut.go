@@ -7,6 +7,7 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -92,6 +93,10 @@ func (c *comparison) cutOff(err error) error {
 			}
 		}
 	}
+	if c.behind == nil {
+		c.behind = map[string]bool{}
+	}
+	maps.Copy(c.behind, behind)
 	c.reference.model, c.candidate.model, c.report.Cut = reference, candidate, cut
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"onnxprune/runtime/value"
 )
 
 // decide sums the comparison up: whether it passes, and in words by what.
@@ -169,7 +171,14 @@ func (c *comparison) where(o Output, index int) string {
 	if len(bad) == 0 || len(bad) == len(o.most) {
 		return name
 	}
-	return fmt.Sprintf("%s, %s of axis %d%s", name, runsOf(bad), o.Axis, c.origin(o.Name, o.Axis, bad[0]))
+	return fmt.Sprintf("%s, %s of axis %d%s", name, runsOf(bad), o.Axis, madeBy(c.origin(o.Name, o.Axis, bad[0])))
+}
+
+func madeBy(node string) string {
+	if node == "" {
+		return ""
+	}
+	return " (from " + node + ")"
 }
 
 // runsOf writes indices as ranges: "slices 4 to 83".
@@ -217,7 +226,7 @@ func (c *comparison) origin(name string, axis, slice int) string {
 				}
 				if slice < sh[axis] {
 					if m := c.selection.a.makers[in]; m != nil {
-						return fmt.Sprintf(" (from %s)", title(m))
+						return title(m)
 					}
 					return ""
 				}
@@ -231,11 +240,27 @@ func (c *comparison) origin(name string, axis, slice int) string {
 			}
 			axis = int(p.Ints[axis])
 		case !slices.Equal(c.shapes[name], c.shapes[n.Inputs[0]]):
-			return ""
+			if axis = sameAxis(c.shapes[name], axis, c.shapes[n.Inputs[0]]); axis < 0 {
+				return ""
+			}
 		}
 		name = n.Inputs[0]
 	}
 	return ""
+}
+
+// sameAxis returns the axis of a reshaped tensor that has the same slices, -1 for none.
+func sameAxis(shape []int, axis int, other []int) int {
+	if axis >= len(shape) {
+		return -1
+	}
+	before := value.Count(shape[:axis])
+	for k, n := range other {
+		if n == shape[axis] && value.Count(other[:k]) == before && value.Count(other) == value.Count(shape) {
+			return k
+		}
+	}
+	return -1
 }
 
 func dims(shape []int) string { return strings.ReplaceAll(fmt.Sprint(shape), " ", ",") }

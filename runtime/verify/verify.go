@@ -45,24 +45,27 @@ type Options struct {
 
 	// Kept says which indices the candidate keeps of values inside of the model, by name and axis: plan.Kept. Without it such values are not compared.
 	Kept map[string]map[int][]int
+	// Original, where given, is run too, and the report says how far the candidate is from it.
+	Original *onnxio.Model
 
 	Progress func(done, total int, what string) // called between steps; may be nil
 }
 
 // Report says how far two models agree.
 type Report struct {
-	Pass    bool          `json:"pass"`
-	Runs    int           `json:"runs"`
-	Seed    uint64        `json:"seed"`
-	RTol    float64       `json:"rtol"`
-	ATol    float64       `json:"atol"`
-	Inputs  []Input       `json:"inputs"`            // of the first run
-	Outputs []Output      `json:"outputs"`           // of whole runs
-	Values  Values        `json:"values"`            // inside of the models, node by node
-	Cut     *Cut          `json:"cut,omitempty"`     // what was not run, because the runtime can not
-	Decided string        `json:"decided"`           // which comparison decided, in words
-	Inexact []string      `json:"inexact,omitempty"` // why the twin can not be equal, from the plan
-	Elapsed time.Duration `json:"elapsed_ns"`
+	Pass     bool          `json:"pass"`
+	Runs     int           `json:"runs"`
+	Seed     uint64        `json:"seed"`
+	RTol     float64       `json:"rtol"`
+	ATol     float64       `json:"atol"`
+	Inputs   []Input       `json:"inputs"`             // of the first run
+	Outputs  []Output      `json:"outputs"`            // of whole runs
+	Values   Values        `json:"values"`             // inside of the models, node by node
+	Original *Drift        `json:"original,omitempty"` // against the original itself, where it passes
+	Cut      *Cut          `json:"cut,omitempty"`      // what was not run, because the runtime can not
+	Decided  string        `json:"decided"`            // which comparison decided, in words
+	Inexact  []string      `json:"inexact,omitempty"`  // why the twin can not be equal, from the plan
+	Elapsed  time.Duration `json:"elapsed_ns"`
 }
 
 // Input is one input as it was fed.
@@ -132,6 +135,12 @@ func Compare(ctx context.Context, reference, candidate *onnxio.Model, opt Option
 	if err := c.prove(ctx); err != nil {
 		return nil, err
 	}
+	if c.report.Pass && opt.Original != nil {
+		c.steps += 1 + len(c.sets)
+		if err := c.drift(ctx); err != nil {
+			return nil, err
+		}
+	}
 	c.progress("compared")
 	c.report.Elapsed = time.Since(start)
 	return c.report, nil
@@ -151,6 +160,7 @@ type comparison struct {
 	want, got []values          // outputs, per run
 	outputs   [][]Output        // per run, in the model's order
 	shapes    map[string][]int  // of the reference's values in the last run
+	behind    map[string]bool   // values that hang on what can not be run
 	before    map[string]string // of values that are compared as outputs: the node that reads them and can not be run
 }
 
