@@ -15,7 +15,7 @@ import (
 // command, flags, "--", files. Every flag is written --name=value, so that a value such as -1 stays a value.
 func reorder(app *cli.App, args []string) ([]string, error) {
 	var flags, rest []string
-	values := flagValues(app)
+	values := flagValues(app, args)
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
@@ -76,8 +76,9 @@ func command(app *cli.App, flags, rest []string) ([]string, error) {
 	return append(append(out, "--"), rest...), nil
 }
 
-// flagValues says of every flag, of all commands, whether it takes a value.
-func flagValues(app *cli.App) map[string]bool {
+// flagValues says of every flag, of all commands, whether it takes a value. Of flags that commands share a name of, that of the command that
+// args names counts.
+func flagValues(app *cli.App, args []string) map[string]bool {
 	out := map[string]bool{"help": false, "h": false, "print_params": false, "version": false}
 	add := func(flags []cli.Flag) {
 		for _, f := range flags {
@@ -90,6 +91,12 @@ func flagValues(app *cli.App) map[string]bool {
 	add(app.Flags)
 	for _, c := range app.Commands {
 		add(c.Flags)
+	}
+	for _, a := range args {
+		if c := app.Command(a); c != nil {
+			add(c.Flags)
+			break
+		}
 	}
 	return out
 }

@@ -104,6 +104,27 @@ func (t *terminal) progress(quiet bool) (stage func(string), step func(done, tot
 	return stage, step, func() { _ = bar.Finish(); _ = bar.Clear() }
 }
 
+// pictures returns what follows passes over pictures, with the time that is left, on a terminal; nil elsewhere.
+func (t *terminal) pictures(quiet bool) (begin func(what string, n int), step, end func()) {
+	if !t.bar || quiet {
+		return nil, nil, func() {}
+	}
+	var bar *progressbar.ProgressBar
+	end = func() {
+		if bar != nil {
+			_ = bar.Finish()
+			_ = bar.Clear()
+		}
+	}
+	begin = func(what string, n int) {
+		end()
+		bar = progressbar.NewOptions(n, progressbar.OptionSetWriter(t.err), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(20),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("pictures"), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionEnableColorCodes(t.colour), progressbar.OptionSetDescription(what))
+	}
+	return begin, func() { _ = bar.Add(1) }, end
+}
+
 // thousands writes a number with thin groups of three digits: 20 116 812 001.
 func thousands(n int64) string {
 	s := fmt.Sprint(n)

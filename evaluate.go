@@ -1,0 +1,438 @@
+package onnxprune
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"onnxprune/analysis/plan"
+	"onnxprune/onnxio"
+	"onnxprune/runtime/dataset"
+	"onnxprune/runtime/engine"
+	"onnxprune/runtime/evaluation"
+	"onnxprune/runtime/heads"
+	"onnxprune/runtime/preprocess"
+)
+
+// EvaluateOptions say what Evaluate measures beside the model itself.
+type EvaluateOptions struct {
+	Options
+	Data   Data
+	Engine Engine
+
+	Request        // a prune that is measured without being written; no Params: none
+	PlanIn  string // a plan file that is carried out for the measurement; "": none
+	Against string // the original that the model is put beside; "": none
+
+	// Resize measures the original on smaller pictures too: what the same saving would cost without pruning. Sizes are those of the
+	// longer side of the input, in pixels; nil takes steps of the stride down to half.
+	Resize bool
+	Sizes  []int
+
+	SavePredictions string // file for detections, in COCO's format of results; "": none
+
+	Stage    func(name string, pictures int) // called when a pass over the pictures begins; may be nil
+	Progress func()                          // called after each picture, from many goroutines; may be nil
+}
+
+// Evaluation is what Evaluate found out.
+type Evaluation struct {
+	Tool          string               `json:"tool"`
+	Model         string               `json:"model"`
+	Data          string               `json:"data"`
+	Format        dataset.Format       `json:"format"`
+	Samples       int                  `json:"samples"`
+	Broken        []dataset.Broken     `json:"broken"` // samples that could not be read; they are in no figure
+	Engine        string               `json:"engine"`
+	Preprocessing *preprocess.Decision `json:"preprocessing,omitempty"`
+	Head          *HeadReport          `json:"head,omitempty"`
+	Classes       []string             `json:"classes"` // of the data set
+	Cuts          []plan.Cut           `json:"cuts,omitempty"`
+
+	Original *Measured `json:"original,omitempty"` // what Result is put beside
+	Result   *Measured `json:"result"`
+	Resize   []Resized `json:"resize,omitempty"` // the original on smaller pictures, the largest first
+
+	Predictions string   `json:"predictions,omitempty"` // the file that was written
+	Notes       []string `json:"notes"`
+}
+
+// HeadReport says how outputs are read.
+type HeadReport struct {
+	Name   string       `json:"name"`
+	Task   heads.Task   `json:"task"`
+	Reason heads.Reason `json:"reason"`
+	Limits heads.Limits `json:"limits"`
+}
+
+// Measured is a model and how good it is.
+type Measured struct {
+	File   string `json:"file"`
+	MACs   int64  `json:"macs"`
+	Params int64  `json:"params"`
+	Bytes  int64  `json:"bytes"`
+	*evaluation.Result
+}
+
+// Resized is a model on pictures that were resized for a smaller input.
+type Resized struct {
+	Width  int     `json:"width"` // of the input, had it that size
+	Height int     `json:"height"`
+	MACs   int64   `json:"macs"`
+	Share  float64 `json:"share"` // of the MACs of the input's own size
+	*evaluation.Result
+}
+
+// Evaluate measures how good a model is on a data set, what a prune would leave of it, and what a smaller input would.
+func Evaluate(ctx context.Context, model string, opt EvaluateOptions) (*Evaluation, error) {
+	e := &evaluating{opt: opt}
+	defer e.close()
+	if err := e.open(model); err != nil {
+		return nil, err
+	}
+	first := e.networks[0]
+	var err error
+	if e.gauge, err = newGauge(ctx, first.Model, opt.Data, opt.InputShapes, opt.Engine); err != nil {
+		return nil, err
+	}
+	if len(e.networks) == 1 && evaluation.KindOf(e.gauge.set, e.gauge.reader.Head) == evaluation.Fidelity {
+		return nil, usage("%s has no labels: what is left is the fidelity to another model: --against ORIGINAL.onnx, or a prune (--params and --ratios, or --plan)", opt.Data.Path)
+	}
+	e.report()
+	if err := e.measure(ctx); err != nil {
+		return nil, err
+	}
+	if opt.Resize {
+		if err := e.resize(ctx); err != nil {
+			return nil, err
+		}
+	}
+	e.out.Notes = append(e.out.Notes, e.gauge.notes...)
+	return &e.out, nil
+}
+
+// evaluating is one evaluation on its way.
+type evaluating struct {
+	opt      EvaluateOptions
+	networks []*Network // the original first, where there are two
+	files    []string
+	opened   []*onnxio.Model
+	gauge    *gauge
+	out      Evaluation
+}
+
+func (e *evaluating) close() {
+	for _, m := range e.opened {
+		m.Close()
+	}
+}
+
+// open reads the models that are measured, and prunes where that is asked for.
+func (e *evaluating) open(path string) error {
+	prune := len(e.opt.Params) > 0 || e.opt.PlanIn != ""
+	switch {
+	case e.opt.PlanIn != "" && (len(e.opt.Params) > 0 || len(e.opt.Ratios) > 0):
+		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
+	case prune && e.opt.Against != "":
+		return usage("a prune is put beside the model itself: give --against, or what to prune")
+	case len(e.opt.Ratios) > 0 && !prune:
+		return usage("ratios without parameters: give --params too")
+	case len(e.opt.Sizes) > 0 && !e.opt.Resize:
+		return usage("sizes are those of the resize baseline: give --baseline resize too")
+	}
+	if e.opt.Against != "" {
+		if err := e.add(e.opt.Against); err != nil {
+			return err
+		}
+	}
+	if err := e.add(path); err != nil {
+		return err
+	}
+	e.out = Evaluation{Tool: "onnxprune " + Version, Model: path, Data: e.opt.Data.Path, Notes: []string{}}
+	if !prune {
+		return nil
+	}
+	n := e.networks[0]
+	p, err := e.plan(n)
+	if err != nil {
+		return err
+	}
+	pruned, err := n.Apply(p)
+	if err != nil {
+		return err
+	}
+	if _, _, err := checkShapes(n, p, pruned); err != nil {
+		return err
+	}
+	after, err := Analyze(pruned, e.opt.Options)
+	if err != nil {
+		return err
+	}
+	e.networks, e.files = append(e.networks, after), append(e.files, path+" (pruned)")
+	e.out.Cuts = p.Cuts
+	return nil
+}
+
+func (e *evaluating) add(path string) error {
+	n, err := Open(path, e.opt.Options)
+	if err != nil {
+		return err
+	}
+	e.opened = append(e.opened, n.Model)
+	e.networks, e.files = append(e.networks, n), append(e.files, path)
+	return nil
+}
+
+func (e *evaluating) plan(n *Network) (*plan.Plan, error) {
+	if e.opt.PlanIn != "" {
+		return ReadPlan(e.opt.PlanIn)
+	}
+	p, _, err := n.Select(e.opt.Request)
+	return p, err
+}
+
+// report fills in what is known before the first run.
+func (e *evaluating) report() {
+	g, out := e.gauge, &e.out
+	out.Format, out.Samples, out.Broken = g.set.Format, len(g.set.Samples), []dataset.Broken{}
+	out.Classes = []string{}
+	for _, c := range g.set.Classes {
+		out.Classes = append(out.Classes, c.Name)
+	}
+	if g.prepare != nil {
+		out.Preprocessing = g.prepare.Decision()
+	}
+	if h := g.reader.Head; h != nil {
+		out.Head = &HeadReport{h.Name, h.Task, h.Reason, h.Limits}
+	}
+}
+
+// measure runs the models side by side over the pictures.
+func (e *evaluating) measure(ctx context.Context) error {
+	g := e.gauge
+	var models []evaluation.Model
+	var tallies []*evaluation.Tally
+	for i, n := range e.networks {
+		reader := g.reader
+		if i > 0 {
+			other := *g
+			if err := other.findHead(ctx, n.Model, e.opt.Data, e.out.Preprocessing); err != nil {
+				return err
+			}
+			if len(other.reader.Raw) != len(g.reader.Raw) || (other.reader.Head == nil) != (g.reader.Head == nil) {
+				return refuse("%s and %s have different heads, which can not be compared", e.files[0], e.files[i])
+			}
+			reader = other.reader
+			reader.Classes = g.reader.Classes
+		}
+		s, err := g.session(n.Model)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		e.out.Engine = s.Engine()
+		models = append(models, evaluation.Model{Run: needed(s), Reader: reader})
+		tallies = append(tallies, evaluation.NewTally(g.set, &models[i].Reader))
+	}
+	var found *predictions
+	opt := evaluation.Options{Workers: g.workers(), Progress: e.opt.Progress}
+	if e.opt.SavePredictions != "" {
+		if h := g.reader.Head; h == nil || h.Task != heads.Detection {
+			return usage("--save-predictions: the model detects no boxes")
+		}
+		found = &predictions{set: g.set, of: len(models) - 1}
+		opt.Each = found.add
+	}
+	e.stage("evaluate")
+	loader := g.loader(0)
+	if err := evaluation.Run(ctx, loader.All, models, tallies, opt); err != nil {
+		return err
+	}
+	e.out.Broken = loader.Broken()
+	for i, n := range e.networks {
+		m := e.measured(n, e.files[i])
+		m.Result = tallies[i].Result()
+		if i == len(e.networks)-1 {
+			e.out.Result = m
+		} else {
+			e.out.Original = m
+		}
+	}
+	if found != nil {
+		if err := found.write(e.opt.SavePredictions); err != nil {
+			return err
+		}
+		e.out.Predictions = e.opt.SavePredictions
+	}
+	return nil
+}
+
+func (e *evaluating) stage(name string) {
+	if e.opt.Stage != nil {
+		e.opt.Stage(name, len(e.gauge.set.Samples))
+	}
+}
+
+func (e *evaluating) measured(n *Network, file string) *Measured {
+	c, _ := n.Cost()
+	k := costs(c, n.Model)
+	return &Measured{File: file, MACs: k.MACs, Params: k.Params, Bytes: k.FileBytes}
+}
+
+// resize measures the original on pictures that are scaled as for a smaller input and laid on the same one, so that no other export is
+// needed. MACs are those of that smaller input.
+func (e *evaluating) resize(ctx context.Context) error {
+	g := e.gauge
+	width, height, err := g.canvas(ctx)
+	if err != nil {
+		return err
+	}
+	n := e.networks[0]
+	s, err := g.session(n.Model)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	full := e.measured(n, e.files[0]).MACs
+	longer := max(width, height)
+	for _, size := range e.sizes(longer) {
+		if size < 1 || size >= longer {
+			return usage("--sizes %d: the resize baseline takes sizes below the input's own, %d", size, longer)
+		}
+		share := float64(size) / float64(longer)
+		small := *g
+		small.prepare = g.prepare.Shrunk(share)
+		model := evaluation.Model{Run: needed(s), Reader: g.reader}
+		models, tallies := []evaluation.Model{model}, []*evaluation.Tally{evaluation.NewTally(g.set, &model.Reader)}
+		e.stage("resize")
+		if err := evaluation.Run(ctx, small.loader(0).All, models, tallies, evaluation.Options{Workers: g.workers(), Progress: e.opt.Progress}); err != nil {
+			return err
+		}
+		e.out.Resize = append(e.out.Resize, Resized{Width: int(math.Round(share * float64(width))), Height: int(math.Round(share * float64(height))),
+			MACs: int64(math.Round(share * share * float64(full))), Share: share * share, Result: tallies[0].Result()})
+	}
+	return nil
+}
+
+// sizes of the resize baseline: steps of the stride, or finer ones where that gives less than four, down to half.
+func (e *evaluating) sizes(longer int) []int {
+	if len(e.opt.Sizes) > 0 {
+		out := slices.Clone(e.opt.Sizes)
+		slices.Sort(out)
+		slices.Reverse(out)
+		return slices.Compact(out)
+	}
+	step := 32
+	if d := e.out.Preprocessing; d != nil && d.Facts.Stride > 0 {
+		step = d.Facts.Stride
+	}
+	for step > 8 && longer/2/step < 4 {
+		step /= 2
+	}
+	var out []int
+	for size := longer - step; size >= longer/2; size -= step {
+		out = append(out, size)
+	}
+	return out
+}
+
+// canvas returns the size of the model's input.
+func (g *gauge) canvas(ctx context.Context) (width, height int, err error) {
+	if g.prepare == nil || evaluation.KindOf(g.set, g.reader.Head) == evaluation.Fidelity {
+		return 0, 0, usage("the resize baseline needs pictures with labels")
+	}
+	for item, err := range g.loader(1).All(ctx) {
+		if err != nil {
+			return 0, 0, err
+		}
+		return item.Placement.CanvasWidth, item.Placement.CanvasHeight, nil
+	}
+	return 0, 0, nil
+}
+
+// predictions collects detections in COCO's format of results.
+type predictions struct {
+	set *dataset.Set
+	of  int // model
+
+	mu    sync.Mutex
+	found map[int][]prediction // by picture
+}
+
+type prediction struct {
+	Image    int64      `json:"image_id"`
+	Category int        `json:"category_id"`
+	Box      [4]float64 `json:"bbox"` // x, y, width, height
+	Score    float64    `json:"score"`
+}
+
+func (p *predictions) add(s evaluation.Said) {
+	if s.Model != p.of {
+		return
+	}
+	var out []prediction
+	for _, d := range s.Found {
+		id := d.Class
+		if d.Class < len(p.set.Classes) {
+			id = p.set.Classes[d.Class].ID
+		}
+		out = append(out, prediction{s.Item.Sample.ID, id, [4]float64{d.Box.X0, d.Box.Y0, d.Box.Width(), d.Box.Height()}, d.Score})
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.found == nil {
+		p.found = map[int][]prediction{}
+	}
+	p.found[s.Item.Index] = out
+}
+
+// needed runs a session on those of the inputs that it has.
+func needed(s engine.Session) func(context.Context, inputs) (inputs, error) {
+	return func(ctx context.Context, in inputs) (inputs, error) {
+		own := inputs{}
+		for _, i := range s.Inputs() {
+			if v, ok := in[i.Name]; ok {
+				own[i.Name] = v
+			}
+		}
+		return s.Run(ctx, own)
+	}
+}
+
+func (p *predictions) write(path string) error {
+	all := []prediction{}
+	for i := range p.set.Samples {
+		all = append(all, p.found[i]...)
+	}
+	tmp, err := stage(filepath.Dir(path), func(w io.Writer) error { return json.NewEncoder(w).Encode(all) })
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: the predictions were not written: %w", path, plain(err))
+	}
+	return nil
+}
+
+// Rival returns what a smaller input would give at the MACs of the result, between the two nearest sizes; false where they are
+// outside of what was measured.
+func (e *Evaluation) Rival() (float64, bool) {
+	if e.Original == nil {
+		return 0, false
+	}
+	at := e.Result.MACs
+	macs, v := e.Original.MACs, e.Original.Value
+	for _, z := range e.Resize {
+		if at <= macs && at >= z.MACs && macs > z.MACs {
+			return z.Value + (v-z.Value)*float64(at-z.MACs)/float64(macs-z.MACs), true
+		}
+		macs, v = z.MACs, z.Value
+	}
+	return 0, false
+}

@@ -1,0 +1,236 @@
+package onnxprune
+
+// How pictures reach a model and what its outputs mean: what evaluation and sensitivity share.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"onnxprune/onnxio"
+	"onnxprune/runtime/dataset"
+	"onnxprune/runtime/engine"
+	"onnxprune/runtime/evaluation"
+	"onnxprune/runtime/heads"
+	"onnxprune/runtime/preprocess"
+	"onnxprune/runtime/value"
+)
+
+// Data says on which pictures a model is measured, how they become its inputs, and what its outputs mean. What is left out is found out:
+// from the model's metadata, from files beside it, from names and shapes.
+type Data struct {
+	Path       string          // folder, or the file that lists the data set
+	Set        dataset.Options // its format, and where its parts are
+	Preprocess preprocess.Options
+	Head       heads.Options
+}
+
+// Engine says what runs a model. The zero value is the embedded runtime with a thread for each processor.
+type Engine struct {
+	Kind    engine.Kind
+	Threads int // pictures at a time on the embedded runtime; threads of ONNX Runtime. 0: one for each processor
+}
+
+func (e Engine) check() error {
+	if err := (engine.Options{Kind: e.Kind, Threads: e.Threads}).Check(); err != nil {
+		return usage("%v", err)
+	}
+	return nil
+}
+
+// gauge measures models of one network on a data set.
+type gauge struct {
+	set     *dataset.Set
+	prepare *preprocess.Preprocessor // nil for tensors
+	reader  evaluation.Reader
+	engine  Engine
+	notes   []string
+}
+
+// newGauge opens the data set and works out how the model is fed and read.
+func newGauge(ctx context.Context, m *onnxio.Model, data Data, shapes map[string][]int64, e Engine) (*gauge, error) {
+	if data.Path == "" {
+		return nil, usage("the data is missing: --data FOLDER")
+	}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	g := &gauge{engine: e}
+	open := data.Set
+	open.Model = m
+	var err error
+	if g.set, err = dataset.Open(data.Path, open); err != nil {
+		return nil, err
+	}
+	g.notes = append(g.notes, g.set.Notes...)
+	feed := data.Preprocess
+	feed.Shapes = shapes
+	var d *preprocess.Decision
+	if g.set.Format != dataset.Tensors {
+		if d, err = preprocess.Decide(m, m.Path, feed); err != nil {
+			return nil, inFile(m, err)
+		}
+		g.notes = append(g.notes, d.Notes...)
+		if g.prepare, err = preprocess.New(m, d); err != nil {
+			return nil, inFile(m, err)
+		}
+	}
+	if err := g.findHead(ctx, m, data, d); err != nil {
+		return nil, err
+	}
+	return g, g.mapClasses(d, data)
+}
+
+// inFile names the model in an error that is about it.
+func inFile(m *onnxio.Model, err error) error {
+	var e *preprocess.ModelError
+	if errors.As(err, &e) {
+		return &ModelError{m.Path, err}
+	}
+	return err
+}
+
+// findHead finds the model's head. Where the data set has labels there has to be one; else outputs can be compared as they are.
+func (g *gauge) findHead(ctx context.Context, m *onnxio.Model, data Data, d *preprocess.Decision) error {
+	opt := data.Head
+	opt.PictureSizes = true
+	profile := "" // not of the user, but may tell heads apart that look alike
+	if d != nil {
+		if opt.Classes == 0 {
+			opt.Classes = len(d.Classes)
+		}
+		if slices.Contains(heads.Profiles(), d.Profile) {
+			profile = d.Profile
+		}
+		if opt.Profile == "" && profile != "" && data.Preprocess.Profile != "" {
+			opt.Profile = profile
+		}
+		opt.Width, opt.Height = d.Recipe.Width, d.Recipe.Height
+	}
+	outputs, err := g.firstOutputs(ctx, m)
+	if err != nil {
+		return err
+	}
+	head, err := heads.Find(m, outputs, opt)
+	var unknown *heads.UnknownError
+	if errors.As(err, &unknown) && opt.Profile == "" && profile != "" {
+		opt.Profile = profile
+		if again, e := heads.Find(m, outputs, opt); e == nil {
+			head, err = again, nil
+		}
+	}
+	boxes, labels := g.set.Labelled()
+	switch {
+	case errors.As(err, &unknown) && opt.Profile == "" && opt.Outputs == nil && !boxes && !labels:
+		g.notes = append(g.notes, Line(err)+"; its outputs are compared with the original's as they are")
+	case err != nil && errors.As(err, &unknown):
+		return &ModelError{m.Path, fmt.Errorf("%w (--head, --outputs)", err)}
+	case err != nil:
+		return usage("%v", err)
+	}
+	g.reader.Head = head
+	switch {
+	case head == nil:
+	case boxes && head.Task != heads.Detection:
+		return &ModelError{m.Path, fmt.Errorf("the data set %s has boxes, but the model classifies whole pictures (%s)", g.set.Path, head.Reason)}
+	case labels && head.Task != heads.Classification:
+		return &ModelError{m.Path, fmt.Errorf("the data set %s has a class for each picture, but the model detects boxes (%s)", g.set.Path, head.Reason)}
+	}
+	if head == nil || head.Dense || head.Task == heads.Classification {
+		g.reader.Raw = g.rawOutputs(m)
+	}
+	return nil
+}
+
+// rawOutputs are the outputs that are compared element by element.
+func (g *gauge) rawOutputs(m *onnxio.Model) []string {
+	if g.reader.Head != nil {
+		return g.reader.Head.Reads
+	}
+	var out []string
+	for _, o := range m.Graph.Outputs {
+		if o.Type == nil || o.Type.Kind == onnxio.KindUnknown || o.Type.Kind == onnxio.KindTensor && o.Type.Elem.IsFloat() {
+			out = append(out, o.Name)
+		}
+	}
+	return out
+}
+
+// firstOutputs runs the model on the first picture.
+func (g *gauge) firstOutputs(ctx context.Context, m *onnxio.Model) (map[string]value.Value, error) {
+	s, err := g.session(m)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	for item, err := range g.loader(1).All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		return needed(s)(ctx, item.Inputs)
+	}
+	return nil, fmt.Errorf("%s: the data set is empty", g.set.Path)
+}
+
+// mapClasses finds which class of the model is which of the data set.
+func (g *gauge) mapClasses(d *preprocess.Decision, data Data) error {
+	head := g.reader.Head
+	if head == nil || len(g.set.Classes) == 0 {
+		return nil
+	}
+	known := dataset.ModelClasses{Count: head.Classes, IDs: head.IDs && g.set.Format == dataset.COCO}
+	if d != nil && d.Classes != nil {
+		known.Names, known.IDs = d.Classes, false
+	}
+	classes, err := g.set.MapClasses(known)
+	if err != nil {
+		return err
+	}
+	g.reader.Classes = classes
+	if known.Names == nil || !strings.HasPrefix(classes.How, "by name") || strings.Contains(classes.How, ";") {
+		g.notes = append(g.notes, "classes of model and data set are matched "+classes.How)
+	}
+	return nil
+}
+
+// loader makes the data set's samples inputs.
+func (g *gauge) loader(workers int) *dataset.Loader {
+	return g.set.Load(g.prepare, dataset.LoadOptions{Workers: workers})
+}
+
+// workers is how many pictures are run at a time.
+func (g *gauge) workers() int {
+	if g.engine.Threads > 0 {
+		return g.engine.Threads
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// session makes a model ready to run on the engine. The embedded runtime runs several pictures at a time, each on one thread, which takes less time than one
+// after the other on all threads.
+func (g *gauge) session(m *onnxio.Model) (engine.Session, error) {
+	opt := engine.Options{Kind: g.engine.Kind, Threads: 1}
+	if opt.Kind != "" && opt.Kind != engine.Embedded {
+		opt.Threads = g.engine.Threads
+	}
+	s, err := engine.OpenModel(m, opt)
+	if err != nil {
+		return nil, engineError(m, err)
+	}
+	return s, nil
+}
+
+func engineError(m *onnxio.Model, err error) error {
+	var missing *engine.NotFoundError
+	if errors.As(err, &missing) {
+		return usage("%v", err)
+	}
+	var broken *engine.ModelError
+	if errors.As(err, &broken) && broken.Path == "" {
+		return &ModelError{m.Path, broken.Err}
+	}
+	return &ModelError{m.Path, err}
+}
