@@ -26,9 +26,10 @@ type EvaluateOptions struct {
 	Data   Data
 	Engine Engine
 
-	Request        // a prune that is measured without being written; no Params: none
-	PlanIn  string // a plan file that is carried out for the measurement; "": none
-	Against string // the original that the model is put beside; "": none
+	Request                // a prune that is measured without being written; no Params: none
+	Allocation *Allocation // the same, by sensitivity curves; nil: none
+	PlanIn     string      // a plan file that is carried out for the measurement; "": none
+	Against    string      // the original that the model is put beside; "": none
 
 	// Resize measures the original on smaller pictures too: what the same saving would cost without pruning. Sizes are those of the
 	// longer side of the input, in pixels; nil takes steps of the stride down to half.
@@ -54,6 +55,7 @@ type Evaluation struct {
 	Head          *HeadReport          `json:"head,omitempty"`
 	Classes       []string             `json:"classes"` // of the data set
 	Cuts          []plan.Cut           `json:"cuts,omitempty"`
+	Allocated     *Allocated           `json:"allocated,omitempty"` // where ratios follow from sensitivity curves
 
 	Original *Measured `json:"original,omitempty"` // what Result is put beside
 	Result   *Measured `json:"result"`
@@ -135,10 +137,10 @@ func (e *evaluating) close() {
 
 // open reads the models that are measured, and prunes where that is asked for.
 func (e *evaluating) open(path string) error {
-	prune := len(e.opt.Params) > 0 || e.opt.PlanIn != ""
+	prune := len(e.opt.Params) > 0 || e.opt.PlanIn != "" || e.opt.Allocation != nil
 	switch {
-	case e.opt.PlanIn != "" && (len(e.opt.Params) > 0 || len(e.opt.Ratios) > 0):
-		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
+	case e.opt.PlanIn != "" && (len(e.opt.Params) > 0 || len(e.opt.Ratios) > 0 || e.opt.Allocation != nil):
+		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios, or --sensitivity")
 	case prune && e.opt.Against != "":
 		return usage("a prune is put beside the model itself: give --against, or what to prune")
 	case len(e.opt.Ratios) > 0 && !prune:
@@ -193,7 +195,15 @@ func (e *evaluating) plan(n *Network) (*plan.Plan, error) {
 	if e.opt.PlanIn != "" {
 		return ReadPlan(e.opt.PlanIn)
 	}
-	p, _, err := n.Select(e.opt.Request)
+	request := e.opt.Request
+	if e.opt.Allocation != nil {
+		var err error
+		if request, e.out.Allocated, err = n.Allocate(*e.opt.Allocation, request); err != nil {
+			return nil, err
+		}
+		e.out.Notes = append(e.out.Notes, e.out.Allocated.Notes...)
+	}
+	p, _, err := n.Select(request)
 	return p, err
 }
 

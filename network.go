@@ -96,6 +96,8 @@ type Request struct {
 	MaxRatio    float64  // see selection.Options
 	MinChannels int      // fewest output channels that a weight keeps; 0 or 1: one
 	Protect     []string // names or patterns of weights that lose no output channel
+
+	bounded bool // Params are names that were chosen, not asked for: bounds hold as for patterns
 }
 
 func (r Request) options() selection.Options {
@@ -117,6 +119,9 @@ func (n *Network) choose(r Request) (*plan.Plan, *selection.Choice, []selection.
 	wants, left, err := selection.Resolve(n.Channels, r.Params, r.Ratios)
 	if err != nil {
 		return nil, nil, nil, n.hint(err, r.Params)
+	}
+	for i := range wants {
+		wants[i].Pattern = wants[i].Pattern || r.bounded
 	}
 	choice, err := selection.Select(n.Channels, wants, r.options())
 	if err != nil {

@@ -23,6 +23,8 @@ type PruneOptions struct {
 	Request
 	Options
 
+	Allocation *Allocation // what is cut follows from sensitivity curves; nil: Request says it
+
 	PlanIn  string // a plan file to carry out, made for this or another checkpoint of the same network
 	PlanOut string // where to write the plan; "": nowhere
 	DryRun  bool   // work everything out, write nothing, run nothing
@@ -242,6 +244,17 @@ func (p *pruning) analyse(context.Context) (err error) {
 }
 
 func (p *pruning) choose(context.Context) error {
+	if p.opt.Allocation != nil {
+		request, chosen, err := p.network.Allocate(*p.opt.Allocation, p.opt.Request)
+		if err != nil {
+			return err
+		}
+		p.opt.Request, p.report.Allocated = request, chosen
+		p.note("ratios follow from %s: each parameter alone may lose %.4g; %.1f %% of the MACs are left", chosen.Curves, chosen.Limit, 100*chosen.Share)
+		for _, text := range chosen.Notes {
+			p.note("%s", text)
+		}
+	}
 	if p.opt.PlanIn == "" {
 		made, choice, left, err := p.network.choose(p.opt.Request)
 		if err != nil {

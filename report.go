@@ -22,8 +22,9 @@ type Report struct {
 	Output       string       `json:"output,omitempty"` // "" where nothing was written
 	DryRun       bool         `json:"dry_run"`
 	Request      plan.Request `json:"request"`
-	Plan         string       `json:"plan,omitempty"`     // the plan file that was replayed
-	PlanOut      string       `json:"plan_out,omitempty"` // the plan file that was written
+	Allocated    *Allocated   `json:"allocated,omitempty"` // where ratios follow from sensitivity curves
+	Plan         string       `json:"plan,omitempty"`      // the plan file that was replayed
+	PlanOut      string       `json:"plan_out,omitempty"`  // the plan file that was written
 	Cuts         []plan.Cut   `json:"cuts"`
 	Weights      []WeightLoss `json:"weights"` // every weight that lost output channels, the worst first
 	Tensors      []TensorCut  `json:"tensors"` // every constant that lost slices

@@ -42,14 +42,8 @@ func dataFlags() []cli.Flag {
 }
 
 func evalFlags() []cli.Flag {
-	return append(dataFlags(),
-		&cli.StringSliceFlag{Name: "params", Usage: "measure a prune of these parameters without writing it: `NAMES` or patterns"},
-		&cli.StringSliceFlag{Name: "ratios", Usage: "shares of channels to remove: one `RATIO` for each name, or one for all"},
-		&cli.StringFlag{Name: "criterion", Usage: "how channels are scored", Value: "l1_norm"},
-		&cli.StringFlag{Name: "vote", Usage: "whose scores count in a group: named, sum, mean, max", Value: "named"},
-		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels"},
+	return slices.Concat(dataFlags(), requestFlags(), []cli.Flag{
 		&cli.Uint64Flag{Name: "seed", Usage: "of the criterion random"},
-		&cli.StringFlag{Name: "plan", Usage: "measure a prune by a plan `FILE` without writing it"},
 		&cli.StringFlag{Name: "against", Usage: "put the model beside its original `MODEL`"},
 		&cli.StringFlag{Name: "baseline", Usage: "resize: what smaller pictures would cost in place of a prune"},
 		&cli.StringSliceFlag{Name: "sizes", Usage: "of the resize baseline: `PIXELS` of the longer side of the input"},
@@ -57,7 +51,7 @@ func evalFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "per-class", Usage: "show the figures of every class"},
 		&cli.StringFlag{Name: "save-predictions", Usage: "write the detections to a `FILE` in COCO's format"},
 		shapeFlag(), inexactFlag(), jsonFlag(), quietFlag(),
-	)
+	})
 }
 
 // dataOptions reads dataFlags.
@@ -102,11 +96,13 @@ func evaluate(c *cli.Context, t *terminal) error {
 	if opt.Data, opt.Engine, err = dataOptions(c); err != nil {
 		return err
 	}
-	prune, err := pruneOptions(c)
-	if err != nil {
+	if opt.Options, err = options(c); err != nil {
 		return err
 	}
-	opt.Options, opt.Request, opt.PlanIn = prune.Options, prune.Request, c.String("plan")
+	if opt.Request, opt.Allocation, err = request(c); err != nil {
+		return err
+	}
+	opt.PlanIn = c.String("plan")
 	opt.Against, opt.SavePredictions = c.String("against"), c.String("save-predictions")
 	switch c.String("baseline") {
 	case "":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,21 +47,37 @@ func compareFlags() []cli.Flag {
 	}
 }
 
-func pruneFlags() []cli.Flag {
+// criterionFlags say how channels are chosen.
+func criterionFlags() []cli.Flag {
 	criteria := make([]string, len(importance.Criteria))
 	for i, c := range importance.Criteria {
 		criteria[i] = string(c)
 	}
-	flags := append([]cli.Flag{
-		&cli.StringSliceFlag{Name: "params", Aliases: []string{"pruned_params"}, Usage: "parameters to prune: `NAMES` or patterns, separated by commas or spaces; repeatable"},
-		&cli.StringSliceFlag{Name: "ratios", Aliases: []string{"pruned_ratios"}, Usage: "shares of channels to remove: one `RATIO` for each name, or one for all"},
+	return []cli.Flag{
 		&cli.StringFlag{Name: "criterion", Aliases: []string{"prune_criterion"}, Usage: "how channels are scored: " + strings.Join(criteria, ", "), Value: criteria[0]},
 		&cli.StringFlag{Name: "vote", Usage: "whose scores count in a group: named, sum, mean, max", Value: string(selection.VoteNamed)},
 		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels"},
+	}
+}
+
+// requestFlags say what is cut.
+func requestFlags() []cli.Flag {
+	return slices.Concat([]cli.Flag{
+		&cli.StringSliceFlag{Name: "params", Aliases: []string{"pruned_params"}, Usage: "parameters to prune: `NAMES` or patterns, separated by commas or spaces; repeatable"},
+		&cli.StringSliceFlag{Name: "ratios", Aliases: []string{"pruned_ratios"}, Usage: "shares of channels to remove: one `RATIO` for each name, or one for all"},
+	}, criterionFlags(), []cli.Flag{
 		&cli.Float64Flag{Name: "max-ratio", Usage: "most that patterns take of any axis of a tensor, coupled ones too; else the ratio and one step of the coupling"},
 		&cli.IntFlag{Name: "min-channels", Usage: "keep at least `N` output channels of every weight"},
 		&cli.StringSliceFlag{Name: "protect", Usage: "`NAMES` or patterns of weights that lose no output channel; repeatable"},
+		&cli.StringFlag{Name: "sensitivity", Usage: "take the ratios from a `FILE` of sensitivity curves, with --max-loss or --target-macs"},
+		&cli.Float64Flag{Name: "max-loss", Usage: "with --sensitivity: the loss that each parameter may have alone"},
+		&cli.Float64Flag{Name: "target-macs", Usage: "with --sensitivity: the share of MACs that is to be left, or above 1 their number"},
 		&cli.StringFlag{Name: "plan", Usage: "carry out a plan `FILE`, on this or another checkpoint of the same network"},
+	})
+}
+
+func pruneFlags() []cli.Flag {
+	return slices.Concat(requestFlags(), []cli.Flag{
 		&cli.StringFlag{Name: "plan-out", Usage: "write the plan to a `FILE`"},
 		&cli.BoolFlag{Name: "force", Usage: "replace an existing output even where it is a model that onnxprune did not write"},
 		&cli.BoolFlag{Name: "no-metadata", Usage: "leave no entries of onnxprune in the output's metadata"},
@@ -69,8 +86,7 @@ func pruneFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "all", Usage: "list all weights that lose channels, and not just the 25 that lose most"},
 		&cli.BoolFlag{Name: "bench", Usage: "measure the latency of input and output, when all is done"},
 		shapeFlag(), inexactFlag(), jsonFlag(), quietFlag(),
-	}, compareFlags()...)
-	return append(flags, engineFlags("bench-engine")...)
+	}, compareFlags(), engineFlags("bench-engine"))
 }
 
 func verifyFlags() []cli.Flag {
@@ -176,9 +192,24 @@ func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
 	if err := benchAfter(c, &o); err != nil {
 		return o, err
 	}
-	o.Request = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: importance.Criterion(c.String("criterion")),
+	o.Request, o.Allocation, err = request(c)
+	return o, err
+}
+
+// request reads requestFlags, but for --plan.
+func request(c *cli.Context) (r onnxprune.Request, a *onnxprune.Allocation, err error) {
+	r = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: importance.Criterion(c.String("criterion")),
 		Vote: selection.Vote(c.String("vote")), Align: c.Int("align"), Seed: c.Uint64("seed"),
 		MaxRatio: c.Float64("max-ratio"), MinChannels: c.Int("min-channels"), Protect: words(c.StringSlice("protect"))}
-	o.Request.Ratios, err = ratios(c.StringSlice("ratios"))
-	return o, err
+	switch loss := c.Float64("max-loss"); {
+	case c.String("sensitivity") != "":
+		a = &onnxprune.Allocation{Curves: c.String("sensitivity"), TargetMACs: c.Float64("target-macs")}
+		if c.IsSet("max-loss") {
+			a.MaxLoss = &loss
+		}
+	case c.IsSet("max-loss"), c.IsSet("target-macs"):
+		return r, nil, &onnxprune.UsageError{Msg: "--max-loss and --target-macs need the curves that they choose from: --sensitivity FILE"}
+	}
+	r.Ratios, err = ratios(c.StringSlice("ratios"))
+	return r, a, err
 }

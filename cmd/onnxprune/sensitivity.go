@@ -13,18 +13,17 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"onnxprune"
+	"onnxprune/analysis/importance"
+	"onnxprune/analysis/selection"
 	"onnxprune/analysis/sensitivity"
 	"onnxprune/analysis/sensitivity/chart"
 	"onnxprune/runtime/dataset"
 )
 
 func sensitivityFlags() []cli.Flag {
-	return append(dataFlags(),
+	return slices.Concat(dataFlags(), []cli.Flag{
 		&cli.StringSliceFlag{Name: "params", Usage: "parameters to measure: `NAMES` or patterns; left out: one of every group that can be pruned"},
 		&cli.StringSliceFlag{Name: "ratios", Usage: "shares of channels to remove; left out: 0.1 to 0.9"},
-		&cli.StringFlag{Name: "criterion", Usage: "how channels are scored", Value: "l1_norm"},
-		&cli.StringFlag{Name: "vote", Usage: "whose scores count in a group: named, sum, mean, max", Value: "named"},
-		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels"},
 		&cli.Uint64Flag{Name: "seed", Usage: "of the criterion random"},
 		&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "the `FILE` of the curves (.json, or PaddleSlim's .pickle): every finished point is saved, what it holds is taken up; left out: MODEL.sensitivity.json"},
 		&cli.StringFlag{Name: "shard", Usage: "measure the `I/N`-th part alone; merge puts the parts together"},
@@ -32,7 +31,7 @@ func sensitivityFlags() []cli.Flag {
 		&cli.StringFlag{Name: "plot", Usage: "draw the curves to a `FILE` (.svg, .png, .html)"},
 		&cli.Float64Flag{Name: "max-loss", Usage: "also print the ratios at which each parameter loses at most this share"},
 		shapeFlag(), inexactFlag(), jsonFlag(), quietFlag(),
-	)
+	}, criterionFlags())
 }
 
 // sensitivityOf is onnxprune sensitivity MODEL --data FOLDER, sensitivity merge FILE..., and sensitivity show FILE.
@@ -83,12 +82,14 @@ func sensitivityOptions(c *cli.Context, model string) (opt onnxprune.Sensitivity
 	if opt.Data, opt.Engine, err = dataOptions(c); err != nil {
 		return opt, err
 	}
-	prune, err := pruneOptions(c)
-	if err != nil {
+	if opt.Options, err = options(c); err != nil {
 		return opt, err
 	}
-	opt.Options, opt.Params, opt.Ratios = prune.Options, prune.Params, prune.Ratios
-	opt.Criterion, opt.Vote, opt.Align, opt.Seed = prune.Criterion, prune.Vote, prune.Align, prune.Seed
+	opt.Params = words(c.StringSlice("params"))
+	if opt.Ratios, err = ratios(c.StringSlice("ratios")); err != nil {
+		return opt, err
+	}
+	opt.Criterion, opt.Vote, opt.Align, opt.Seed = importance.Criterion(c.String("criterion")), selection.Vote(c.String("vote")), c.Int("align"), c.Uint64("seed")
 	if s := c.String("shard"); s != "" {
 		if opt.Shard, err = sensitivity.ParseShard(s); err != nil {
 			return opt, &onnxprune.UsageError{Msg: "--shard: " + err.Error()}
