@@ -169,11 +169,14 @@ func sameKeep(a, b map[int][]int) bool {
 	return true
 }
 
-func (b *builder) value(name string) *graph.Value {
-	if v := b.a.Graph.Main.Lookup(name); v != nil {
+func (b *builder) value(name string) *graph.Value { return named(b.a.Graph, name) }
+
+// named returns the value of that full name, nil for none.
+func named(g *graph.Graph, name string) *graph.Value {
+	if v := g.Main.Lookup(name); v != nil {
 		return v
 	}
-	for _, v := range b.a.Graph.Values {
+	for _, v := range g.Values {
 		if v.FullName() == name {
 			return v
 		}

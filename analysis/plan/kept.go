@@ -8,8 +8,8 @@ import (
 	"onnxprune/analysis/graph"
 )
 
-// Removed returns the classes of channels that a plan for the analysed model removes: those whose slices its tensors lose. A plan that does not
-// fit the model is an error that names the tensor.
+// Removed returns the classes of channels that a plan for the analysed model removes: those whose slices its tensors lose, and the values that
+// it stores. A plan that does not fit the model is an error that names the tensor.
 func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 	sources := map[string][]*atoms.Source{}
 	for _, arr := range a.State.Set.Arrays() {
@@ -18,6 +18,21 @@ func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 		}
 	}
 	out := map[atoms.ID]bool{}
+	lose := func(array *atoms.Array, keep []int, axis int, name string) error {
+		stays := make([]bool, len(array.IDs))
+		for _, k := range keep {
+			if k < 0 || k >= len(stays) {
+				return fmt.Errorf("the plan does not fit the model: it keeps index %d of axis %d of tensor %q, which has %d", k, axis, name, len(stays))
+			}
+			stays[k] = true
+		}
+		for i, id := range array.IDs {
+			if !stays[i] {
+				out[a.State.Set.Find(id)] = true
+			}
+		}
+		return nil
+	}
 	for _, t := range p.Tensors {
 		for axis, keep := range t.Keep {
 			found := false
@@ -26,25 +41,31 @@ func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 					continue
 				}
 				found = true
-				stays := make([]bool, len(s.Array.IDs))
-				for _, k := range keep {
-					if k < 0 || k >= len(stays) {
-						return nil, fmt.Errorf("the plan does not fit the model: it keeps index %d of axis %d of tensor %q, which has %d", k, axis, t.Name, len(stays))
-					}
-					stays[k] = true
-				}
-				for i, id := range s.Array.IDs {
-					if !stays[i] {
-						out[a.State.Set.Find(id)] = true
-					}
+				if err := lose(s.Array, keep, axis, t.Name); err != nil {
+					return nil, err
 				}
 			}
 			if !found {
-				return nil, fmt.Errorf("the plan does not fit the model: axis %d of tensor %q carries no channels there", axis, t.Name)
+				return nil, noChannels(axis, t.Name)
+			}
+		}
+	}
+	for _, f := range p.Folds {
+		v := named(a.Graph, f.Value)
+		for axis, keep := range f.Keep {
+			if v == nil || axis < 0 || axis >= len(a.State.Labels[v.ID]) || a.State.Labels[v.ID][axis].Fixed() {
+				return nil, noChannels(axis, f.Value)
+			}
+			if err := lose(a.State.Labels[v.ID][axis].Array, keep, axis, f.Value); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return out, nil
+}
+
+func noChannels(axis int, name string) error {
+	return fmt.Errorf("the plan does not fit the model: axis %d of tensor %q carries no channels there", axis, name)
 }
 
 // reads reports whether the cut of t holds for a reading of it; no node stands for all readings.
