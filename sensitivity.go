@@ -72,6 +72,10 @@ func Sensitivity(ctx context.Context, model string, opt SensitivityOptions) (*se
 	if err != nil {
 		return nil, err
 	}
+	a := &analysing{opt: opt, network: n, gauge: g, tasks: opt.Shard.Of(tasks)}
+	if err := a.resume(); err != nil {
+		return nil, err
+	}
 	if opt.Note != nil {
 		notes := g.notes
 		if d := g.decision(); d != nil {
@@ -80,10 +84,6 @@ func Sensitivity(ctx context.Context, model string, opt SensitivityOptions) (*se
 		for _, text := range notes {
 			opt.Note(text)
 		}
-	}
-	a := &analysing{opt: opt, network: n, gauge: g, tasks: opt.Shard.Of(tasks)}
-	if err := a.resume(); err != nil {
-		return nil, err
 	}
 	if err := a.baseline(ctx); err != nil {
 		return nil, err
