@@ -14,7 +14,6 @@ import (
 	"onnxprune/analysis/plan"
 	"onnxprune/onnxio"
 	"onnxprune/runtime/dataset"
-	"onnxprune/runtime/engine"
 	"onnxprune/runtime/evaluation"
 	"onnxprune/runtime/heads"
 	"onnxprune/runtime/preprocess"
@@ -215,9 +214,7 @@ func (e *evaluating) report() {
 	for _, c := range g.set.Classes {
 		out.Classes = append(out.Classes, c.Name)
 	}
-	if g.prepare != nil {
-		out.Preprocessing = g.prepare.Decision()
-	}
+	out.Preprocessing = g.decision()
 	if h := g.reader.Head; h != nil {
 		out.Head = &HeadReport{h.Name, h.Task, h.Reason, h.Limits}
 	}
@@ -232,7 +229,7 @@ func (e *evaluating) measure(ctx context.Context) error {
 		reader := g.reader
 		if i > 0 {
 			other := *g
-			if err := other.findHead(ctx, n.Model, e.opt.Data, e.out.Preprocessing); err != nil {
+			if err := other.findHead(ctx, n.Model); err != nil {
 				return err
 			}
 			if len(other.reader.Raw) != len(g.reader.Raw) || (other.reader.Head == nil) != (g.reader.Head == nil) {
@@ -403,16 +400,8 @@ func (p *predictions) add(s evaluation.Said) {
 }
 
 // needed runs a session on those of the inputs that it has.
-func needed(s engine.Session) func(context.Context, inputs) (inputs, error) {
-	return func(ctx context.Context, in inputs) (inputs, error) {
-		own := inputs{}
-		for _, i := range s.Inputs() {
-			if v, ok := in[i.Name]; ok {
-				own[i.Name] = v
-			}
-		}
-		return s.Run(ctx, own)
-	}
+func needed(s session) func(context.Context, inputs) (inputs, error) {
+	return func(ctx context.Context, in inputs) (inputs, error) { return s.Run(ctx, chosen(s, in)) }
 }
 
 func (p *predictions) write(path string) error {

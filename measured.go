@@ -12,11 +12,11 @@ import (
 
 	"onnxprune/onnxio"
 	"onnxprune/runtime/dataset"
+	"onnxprune/runtime/detection"
 	"onnxprune/runtime/engine"
 	"onnxprune/runtime/evaluation"
 	"onnxprune/runtime/heads"
 	"onnxprune/runtime/preprocess"
-	"onnxprune/runtime/value"
 )
 
 // Data says on which pictures a model is measured, how they become its inputs, and what its outputs mean. What is left out is found out:
@@ -24,6 +24,7 @@ import (
 type Data struct {
 	Path       string          // folder, or the file that lists the data set
 	Set        dataset.Options // its format, and where its parts are
+	Family     string          // of models, such as "yolov8": how they are fed and read; see DetectOptions
 	Preprocess preprocess.Options
 	Head       heads.Options
 }
@@ -47,6 +48,7 @@ type gauge struct {
 	prepare *preprocess.Preprocessor // nil for tensors
 	reader  evaluation.Reader
 	engine  Engine
+	data    Data
 	notes   []string
 }
 
@@ -58,7 +60,12 @@ func newGauge(ctx context.Context, m *onnxio.Model, data Data, shapes map[string
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	g := &gauge{engine: e}
+	read := DetectOptions{Family: data.Family, Preprocess: data.Preprocess, Head: data.Head}
+	if err := read.family(); err != nil {
+		return nil, err
+	}
+	data.Preprocess, data.Head = read.Preprocess, read.Head
+	g := &gauge{engine: e, data: data}
 	open := data.Set
 	open.Model = m
 	var err error
@@ -66,22 +73,43 @@ func newGauge(ctx context.Context, m *onnxio.Model, data Data, shapes map[string
 		return nil, err
 	}
 	g.notes = append(g.notes, g.set.Notes...)
-	feed := data.Preprocess
-	feed.Shapes = shapes
-	var d *preprocess.Decision
-	if g.set.Format != dataset.Tensors {
-		if d, err = preprocess.Decide(m, m.Path, feed); err != nil {
-			return nil, inFile(m, err)
-		}
-		g.notes = append(g.notes, d.Notes...)
-		if g.prepare, err = preprocess.New(m, d); err != nil {
-			return nil, inFile(m, err)
-		}
-	}
-	if err := g.findHead(ctx, m, data, d); err != nil {
+	if err := g.feed(m, shapes, ""); err != nil {
 		return nil, err
 	}
-	return g, g.mapClasses(d, data)
+	if err := g.findHead(ctx, m); err != nil {
+		return nil, err
+	}
+	if h, d := g.reader.Head, g.decision(); h != nil && d != nil && d.Profile == "" { // the head suggests how its models are fed
+		if err := g.feed(m, shapes, h.Name); err != nil {
+			return nil, err
+		}
+	}
+	return g, g.mapClasses()
+}
+
+// feed decides how pictures become inputs. Tensors are inputs.
+func (g *gauge) feed(m *onnxio.Model, shapes map[string][]int64, head string) error {
+	if g.set.Format == dataset.Tensors {
+		return nil
+	}
+	opt := g.data.Preprocess
+	opt.Shapes, opt.Head = shapes, head
+	d, err := preprocess.Decide(m, m.Path, opt)
+	if err != nil {
+		return inFile(m, err)
+	}
+	if g.prepare, err = preprocess.New(m, d); err != nil {
+		return inFile(m, err)
+	}
+	return nil
+}
+
+// decision says how pictures become inputs, nil for tensors.
+func (g *gauge) decision() *preprocess.Decision {
+	if g.prepare == nil {
+		return nil
+	}
+	return g.prepare.Decision()
 }
 
 // inFile names the model in an error that is about it.
@@ -94,8 +122,9 @@ func inFile(m *onnxio.Model, err error) error {
 }
 
 // findHead finds the model's head. Where the data set has labels there has to be one; else outputs can be compared as they are.
-func (g *gauge) findHead(ctx context.Context, m *onnxio.Model, data Data, d *preprocess.Decision) error {
-	opt := data.Head
+func (g *gauge) findHead(ctx context.Context, m *onnxio.Model) error {
+	d := g.decision()
+	opt := g.data.Head
 	opt.PictureSizes = true
 	profile := "" // not of the user, but may tell heads apart that look alike
 	if d != nil {
@@ -105,15 +134,12 @@ func (g *gauge) findHead(ctx context.Context, m *onnxio.Model, data Data, d *pre
 		if slices.Contains(heads.Profiles(), d.Profile) {
 			profile = d.Profile
 		}
-		if opt.Profile == "" && profile != "" && data.Preprocess.Profile != "" {
-			opt.Profile = profile
-		}
-		opt.Width, opt.Height = d.Recipe.Width, d.Recipe.Height
 	}
-	outputs, err := g.firstOutputs(ctx, m)
+	outputs, at, err := g.firstOutputs(ctx, m)
 	if err != nil {
 		return err
 	}
+	opt.Width, opt.Height = at.CanvasWidth, at.CanvasHeight
 	head, err := heads.Find(m, outputs, opt)
 	var unknown *heads.UnknownError
 	if errors.As(err, &unknown) && opt.Profile == "" && profile != "" {
@@ -127,7 +153,7 @@ func (g *gauge) findHead(ctx context.Context, m *onnxio.Model, data Data, d *pre
 	case errors.As(err, &unknown) && opt.Profile == "" && opt.Outputs == nil && !boxes && !labels:
 		g.notes = append(g.notes, Line(err)+"; its outputs are compared with the original's as they are")
 	case err != nil && errors.As(err, &unknown):
-		return &ModelError{m.Path, fmt.Errorf("%w (--head, --outputs)", err)}
+		return &ModelError{m.Path, fmt.Errorf("%w (--family, --outputs)", err)}
 	case err != nil:
 		return usage("%v", err)
 	}
@@ -160,23 +186,29 @@ func (g *gauge) rawOutputs(m *onnxio.Model) []string {
 }
 
 // firstOutputs runs the model on the first picture.
-func (g *gauge) firstOutputs(ctx context.Context, m *onnxio.Model) (map[string]value.Value, error) {
+func (g *gauge) firstOutputs(ctx context.Context, m *onnxio.Model) (inputs, detection.Placement, error) {
+	var none detection.Placement
 	s, err := g.session(m)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	defer s.Close()
 	for item, err := range g.loader(1).All(ctx) {
 		if err != nil {
-			return nil, err
+			return nil, none, err
 		}
-		return needed(s)(ctx, item.Inputs)
+		out, err := s.Run(ctx, chosen(s, item.Inputs))
+		if err != nil {
+			return nil, none, &ModelError{m.Path, fmt.Errorf("%s: %w", item.Sample.Name, err)}
+		}
+		return out, item.Placement, nil
 	}
-	return nil, fmt.Errorf("%s: the data set is empty", g.set.Path)
+	return nil, none, fmt.Errorf("%s: the data set is empty", g.set.Path)
 }
 
 // mapClasses finds which class of the model is which of the data set.
-func (g *gauge) mapClasses(d *preprocess.Decision, data Data) error {
+func (g *gauge) mapClasses() error {
+	d := g.decision()
 	head := g.reader.Head
 	if head == nil || len(g.set.Classes) == 0 {
 		return nil

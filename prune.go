@@ -128,8 +128,9 @@ func (p *pruning) check(context.Context) error {
 	if err := p.opt.Compare.Check(); err != nil {
 		return err
 	}
-	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0 || len(p.opt.Protect) > 0 || p.opt.MaxRatio != 0 || p.opt.MinChannels != 0) {
-		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios")
+	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0 || len(p.opt.Protect) > 0 || p.opt.MaxRatio != 0 || p.opt.MinChannels != 0 ||
+		p.opt.Allocation != nil) {
+		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios, or --sensitivity")
 	}
 	if p.opt.Bench != nil {
 		if p.opt.DryRun {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"onnxprune/analysis/channels"
@@ -71,14 +72,18 @@ func Sensitivity(ctx context.Context, model string, opt SensitivityOptions) (*se
 	if err != nil {
 		return nil, err
 	}
-	if opt.Note != nil {
-		for _, text := range g.notes {
-			opt.Note(text)
-		}
-	}
 	a := &analysing{opt: opt, network: n, gauge: g, tasks: opt.Shard.Of(tasks)}
 	if err := a.resume(); err != nil {
 		return nil, err
+	}
+	if opt.Note != nil {
+		notes := g.notes
+		if d := g.decision(); d != nil {
+			notes = slices.Concat(d.Notes, notes)
+		}
+		for _, text := range notes {
+			opt.Note(text)
+		}
 	}
 	if err := a.baseline(ctx); err != nil {
 		return nil, err
@@ -169,9 +174,9 @@ func (a *analysing) setting() sensitivity.Setting {
 	if s.Engine == "" {
 		s.Engine = "embedded"
 	}
-	if g.prepare != nil {
+	if d := g.decision(); d != nil {
 		var words []string
-		for _, k := range g.prepare.Decision().Settings {
+		for _, k := range d.Settings {
 			words = append(words, k.Key+"="+k.Value)
 		}
 		s.Inputs = strings.Join(words, ",")

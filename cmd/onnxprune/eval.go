@@ -28,7 +28,7 @@ func dataFlags() []cli.Flag {
 		&cli.StringFlag{Name: "split", Usage: "val, train or test, where the data set has more than one"},
 		&cli.StringFlag{Name: "data-format", Usage: "coco, voc, yolo, classes, pictures or tensors, where it can not be told"},
 		&cli.IntFlag{Name: "limit", Usage: "measure on the first `N` pictures alone"},
-		&cli.StringFlag{Name: "profile", Usage: "the `FAMILY` that the model is of: how it is fed and read (yolov8, yolox, paddle, imagenet, ...)"},
+		&cli.StringFlag{Name: "family", Aliases: []string{"profile"}, Usage: "the `FAMILY` that the model is of: how it is fed and read (yolov8, yolox, paddle, imagenet, ...)"},
 		&cli.StringFlag{Name: "preprocess", Usage: "how pictures become inputs, as `size=640x640,letterbox,fill=114,bgr,scale=1/255,mean=..,std=..`"},
 		&cli.StringFlag{Name: "preprocess-file", Usage: "the same as a YAML `FILE`, with the names of the classes"},
 		&cli.StringFlag{Name: "picture-input", Usage: "the `INPUT` that takes the picture, where it can not be told"},
@@ -61,8 +61,8 @@ func dataOptions(c *cli.Context) (d onnxprune.Data, e onnxprune.Engine, err erro
 		return d, e, usage(fmt.Errorf("--limit %d is negative", c.Int("limit")))
 	}
 	d = onnxprune.Data{Path: c.String("data"), Set: dataset.Options{Format: dataset.Format(c.String("data-format")), Annotations: c.String("annotations"),
-		Images: c.String("images"), Split: c.String("split"), Limit: c.Int("limit")},
-		Preprocess: preprocess.Options{File: c.String("preprocess-file"), Profile: c.String("profile"), Input: c.String("picture-input")}}
+		Images: c.String("images"), Split: c.String("split"), Limit: c.Int("limit")}, Family: c.String("family"),
+		Preprocess: preprocess.Options{File: c.String("preprocess-file"), Input: c.String("picture-input")}}
 	if d.Preprocess.Settings, err = preprocess.ParseSettings(c.String("preprocess"), preprocess.FromFlags, "--preprocess"); err != nil {
 		return d, e, err
 	}

@@ -30,6 +30,7 @@ import (
 // The scripts in testdata run the program as users do. Their own commands are
 //
 //	model NAME FILE      write a model of the table below
+//	pictures FOLDER      write the demo's pictures and their boxes, as a data set in COCO's format
 //	exits CODE COMMAND   run a command that fails with that code, with one line on stderr that begins with the program's
 //	                     name, and with every file as it was before
 //	cut FILE N TO        write the first N bytes of a file
@@ -44,7 +45,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"model": writeModel, "exits": exits, "plain": plain, "cut": cutFile,
+			"model": writeModel, "pictures": writePictures, "exits": exits, "plain": plain, "cut": cutFile,
 			"metadata": metadata, "hashed": hashed, "without": without, "noted": noted, "turned": turned,
 		},
 		Setup: func(e *testscript.Env) error {
@@ -67,6 +68,16 @@ func TestScripts(t *testing.T) {
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"onnxprune": main, "ortrun": func() { os.Exit(serve.Main()) }})
+}
+
+func writePictures(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: pictures FOLDER")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.CopyFS(dir, testmodels.DemoImages()))
+	ts.Check(os.Remove(filepath.Join(dir, "yolov3_mobilenet_v1_fashion.onnx")))
+	ts.Check(os.Remove(filepath.Join(dir, "meta.json")))
 }
 
 func writeModel(ts *testscript.TestScript, neg bool, args []string) {
