@@ -116,7 +116,7 @@ func (n *Network) macsAt(ratios []sensitivity.Ratio, r Request) (float64, error)
 	p := &plan.Plan{}
 	if len(ratios) > 0 {
 		var err error
-		if p, _, _, err = n.choose(withRatios(r, ratios)); err != nil {
+		if p, _, _, err = n.choose(withRatios(r, ratios), nil); err != nil {
 			return 0, err
 		}
 	}

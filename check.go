@@ -218,6 +218,14 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	}
 	defer m.Close()
 	notes := origin(n.Model, m, p)
+	if p.Repair != nil && len(p.Repair.Refits) > 0 {
+		cut, err := n.unrepaired(p, m)
+		if err != nil {
+			return nil, foreign(err, notes)
+		}
+		notes = append(notes, fmt.Sprintf("the model was repaired: %d constants have other elements than the cut, as the plan lists them, and nothing else differs; the cut itself is what is proven here", len(p.Repair.Refits)))
+		m = cut
+	}
 	g, err := graph.Build(m)
 	if err != nil {
 		return nil, foreign(&VerifyError{Msg: "the pruned model is not right: " + err.Error(), Err: err}, notes)

@@ -97,7 +97,8 @@ type Request struct {
 	MinChannels int      // fewest output channels that a weight keeps; 0 or 1: one
 	Protect     []string // names or patterns of weights that lose no output channel
 
-	bounded bool // Params are names that were chosen, not asked for: bounds hold as for patterns
+	Budget  Budget // what is left of the whole model, in place of Params and Ratios
+	bounded bool   // Params are names that were chosen, not asked for: bounds hold as for patterns
 }
 
 func (r Request) options() selection.Options {
@@ -108,13 +109,17 @@ func (r Request) options() selection.Options {
 // Select picks the channels that a request asks for, and works out all that their removal changes. What patterns matched but could not
 // take is counted in the second result; where they could take nothing the plan is empty.
 func (n *Network) Select(r Request) (*plan.Plan, []selection.Left, error) {
-	p, _, left, err := n.choose(r)
+	p, _, left, err := n.choose(r, nil)
 	return p, left, err
 }
 
-func (n *Network) choose(r Request) (*plan.Plan, *selection.Choice, []selection.Left, error) {
+// choose is Select with the scores of criteria that read statistics.
+func (n *Network) choose(r Request, scores func(*channels.Param) ([]float64, error)) (*plan.Plan, *selection.Choice, []selection.Left, error) {
 	if err := r.options().Check(); err != nil {
 		return nil, nil, nil, err
+	}
+	if r.Criterion.NeedsStatistics() && scores == nil {
+		return nil, nil, nil, usage("criterion %s needs statistics of a run on pictures, which only Prune collects", r.Criterion)
 	}
 	wants, left, err := selection.Resolve(n.Channels, r.Params, r.Ratios)
 	if err != nil {
@@ -123,7 +128,9 @@ func (n *Network) choose(r Request) (*plan.Plan, *selection.Choice, []selection.
 	for i := range wants {
 		wants[i].Pattern = wants[i].Pattern || r.bounded
 	}
-	choice, err := selection.Select(n.Channels, wants, r.options())
+	opt := r.options()
+	opt.Scores = scores
+	choice, err := selection.Select(n.Channels, wants, opt)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -135,16 +142,25 @@ func (n *Network) choose(r Request) (*plan.Plan, *selection.Choice, []selection.
 			}
 		}
 	}
-	p, err := plan.Build(n.Channels, choice.Removed)
+	p, err := n.planOf(r, choice)
 	if err != nil {
 		return nil, nil, nil, err
+	}
+	return p, choice, left, nil
+}
+
+// planOf works out what a choice changes.
+func (n *Network) planOf(r Request, choice *selection.Choice) (*plan.Plan, error) {
+	p, err := plan.Build(n.Channels, choice.Removed)
+	if err != nil {
+		return nil, err
 	}
 	p.Cuts = choice.Cuts
 	p.Source = plan.Source{File: n.Model.Path, Bytes: n.Model.Size()}
 	p.Request = plan.Request{Params: r.Params, Ratios: r.Ratios, Criterion: string(r.Criterion), Vote: string(r.Vote), Align: r.Align,
 		Seed: r.Seed, Inexact: n.options.AllowInexact, MaxRatio: r.MaxRatio, MinChannels: r.MinChannels, Protect: r.Protect,
-		InputShapes: n.options.InputShapes}
-	return p, choice, left, nil
+		InputShapes: n.options.InputShapes, Budget: string(r.Budget.Unit), Target: r.Budget.Target}
+	return p, nil
 }
 
 // hint tells how a weight that is refused for exactness alone can be pruned all the same.
@@ -173,6 +189,18 @@ func (n *Network) Cost() (*cost.Report, []InputShape) { return costOf(n.Graph, n
 // costOf counts a model at the input shapes that opt fixes. Where only the first axis of an input is open (the batch) it
 // counts as one; extents that are still open count as one too, and the report says how many layers they touch.
 func costOf(g *graph.Graph, s *shape.Result, opt Options) (*cost.Report, []InputShape) {
+	s = costShapes(g, s, opt)
+	var shapes []InputShape
+	for _, v := range g.Main.Inputs {
+		if !v.Constant() {
+			shapes = append(shapes, inputShape(v, s.Of(v)))
+		}
+	}
+	return cost.Of(g, s), shapes
+}
+
+// costShapes returns the shapes at which costs are counted.
+func costShapes(g *graph.Graph, s *shape.Result, opt Options) *shape.Result {
 	fixed, changed := map[string][]int64{}, false
 	for _, v := range g.Main.Inputs {
 		if given := opt.InputShapes[v.Name]; given != nil {
@@ -186,13 +214,7 @@ func costOf(g *graph.Graph, s *shape.Result, opt Options) (*cost.Report, []Input
 			s = at
 		}
 	}
-	var shapes []InputShape
-	for _, v := range g.Main.Inputs {
-		if !v.Constant() {
-			shapes = append(shapes, inputShape(v, s.Of(v)))
-		}
-	}
-	return cost.Of(g, s), shapes
+	return s
 }
 
 // singleBatch returns the shape of an input with a batch of one; nil where more than the batch is open, or nothing.

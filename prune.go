@@ -11,8 +11,10 @@ import (
 	"sync"
 
 	"onnxprune/analysis/graph"
+	"onnxprune/analysis/importance"
 	"onnxprune/analysis/plan"
 	"onnxprune/analysis/proof"
+	"onnxprune/analysis/selection"
 	"onnxprune/onnxio"
 	"onnxprune/rewrite"
 	"onnxprune/runtime/verify"
@@ -28,6 +30,9 @@ type PruneOptions struct {
 	PlanIn  string // a plan file to carry out, made for this or another checkpoint of the same network
 	PlanOut string // where to write the plan; "": nowhere
 	DryRun  bool   // work everything out, write nothing, run nothing
+
+	Calibration Calibration
+	Repair      string // RepairAuto ("" too), RepairLeastSquares or RepairNone
 
 	Force      bool // replace an existing output even where it is a model that this tool did not write
 	NoMetadata bool // leave no entries of onnxprune in the output's metadata_props
@@ -45,6 +50,10 @@ type PruneOptions struct {
 func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, error) {
 	p := &pruning{in: in, out: out, opt: opt, clock: clock{begin: opt.Stage}}
 	defer p.close()
+	if err := p.settleRecovery(); err != nil {
+		return nil, err
+	}
+	o := &p.opt
 	for _, s := range []struct {
 		name string
 		do   func(context.Context) error
@@ -53,10 +62,15 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"check", p.check, false},
 		{"read", p.read, false},
 		{"analyse", p.analyse, false},
+		{"calibrate", p.calibrate, !o.calibrates()},
+		{"statistics", p.statistics, !o.calibrates()},
+		{"curves", p.curves, o.Criterion != importance.Reconstruction},
+		{"weights", p.weigh, !o.Budget.set()},
 		{"select", p.choose, false},
 		{"rewrite", p.rewrite, false},
 		{"prove", p.prove, opt.DryRun || opt.Verify == VerifyOff},
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
+		{"repair", p.repair, opt.DryRun || !o.repairs()},
 		{"save", p.save, opt.DryRun},
 		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
 	} {
@@ -104,6 +118,8 @@ type pruning struct {
 	linked  *graph.Graph // of pruned
 	static  *proof.Report
 	planOut *planFile
+
+	recovering recovering
 }
 
 func (p *pruning) close() {
@@ -263,10 +279,11 @@ func (p *pruning) choose(context.Context) error {
 		}
 	}
 	if p.opt.PlanIn == "" {
-		made, choice, left, err := p.network.choose(p.opt.Request)
+		made, choice, left, err := p.selected()
 		if err != nil {
 			return err
 		}
+		p.recovering.removed = choice.Removed
 		if p.opt.PlanOut != "" {
 			made.Source.SHA256 = p.hash()
 		}
@@ -280,7 +297,8 @@ func (p *pruning) choose(context.Context) error {
 		if made.Source.SHA256 != "" && made.Source.SHA256 != p.hash() {
 			p.note("the plan was made for another file (%s); its names and shapes fit this one", made.Source.File)
 		}
-		p.plan = made
+		made.Repair = nil // another checkpoint is repaired from statistics of its own
+		p.plan, p.recovering.removed = made, p.network.removedBy(made)
 	}
 	p.report.Cuts, p.report.Request, p.report.Tensors = p.plan.Cuts, p.plan.Request, tensorCuts(p.plan)
 	if p.report.Cuts == nil {
@@ -295,6 +313,19 @@ func (p *pruning) choose(context.Context) error {
 		p.note("no channel goes: the output is the input, byte for byte")
 	}
 	return nil
+}
+
+// selected picks what goes: by the budget, or by names and ratios.
+func (p *pruning) selected() (*plan.Plan, *selection.Choice, []selection.Left, error) {
+	if !p.opt.Budget.set() {
+		return p.network.choose(p.opt.Request, p.scores())
+	}
+	choice, err := p.allocate()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	made, err := p.network.planOf(p.opt.Request, choice)
+	return made, choice, nil, err
 }
 
 func (p *pruning) note(format string, args ...any) {

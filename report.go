@@ -17,27 +17,31 @@ import (
 
 // Report says what a prune did. Its JSON form is what --json prints; docs/json.md describes it.
 type Report struct {
-	Tool         string       `json:"tool"` // "onnxprune 0.1.0"
-	Input        string       `json:"input"`
-	Output       string       `json:"output,omitempty"` // "" where nothing was written
-	DryRun       bool         `json:"dry_run"`
-	Request      plan.Request `json:"request"`
-	Allocated    *Allocated   `json:"allocated,omitempty"` // where ratios follow from sensitivity curves
-	Plan         string       `json:"plan,omitempty"`      // the plan file that was replayed
-	PlanOut      string       `json:"plan_out,omitempty"`  // the plan file that was written
-	Cuts         []plan.Cut   `json:"cuts"`
-	Weights      []WeightLoss `json:"weights"` // every weight that lost output channels, the worst first
-	Tensors      []TensorCut  `json:"tensors"` // every constant that lost slices
-	Left         []Left       `json:"left,omitempty"`
-	InputShapes  []InputShape `json:"input_shapes"` // at which MACs are counted
-	Before       Cost         `json:"before"`
-	After        Cost         `json:"after"`
-	Verification Verification `json:"verification"`
-	Accuracy     Accuracy     `json:"accuracy"`
-	Bench        *BenchReport `json:"bench,omitempty"` // latency of the input and the output
-	Stages       []Stage      `json:"stages"`
-	Warnings     []string     `json:"warnings,omitempty"` // what is likely not wanted
-	Notes        []string     `json:"notes,omitempty"`
+	Tool         string             `json:"tool"` // "onnxprune 0.1.0"
+	Input        string             `json:"input"`
+	Output       string             `json:"output,omitempty"` // "" where nothing was written
+	DryRun       bool               `json:"dry_run"`
+	Request      plan.Request       `json:"request"`
+	Allocated    *Allocated         `json:"allocated,omitempty"` // where ratios follow from sensitivity curves
+	Plan         string             `json:"plan,omitempty"`      // the plan file that was replayed
+	PlanOut      string             `json:"plan_out,omitempty"`  // the plan file that was written
+	Cuts         []plan.Cut         `json:"cuts"`
+	Weights      []WeightLoss       `json:"weights"` // every weight that lost output channels, the worst first
+	Tensors      []TensorCut        `json:"tensors"` // every constant that lost slices
+	Left         []Left             `json:"left,omitempty"`
+	InputShapes  []InputShape       `json:"input_shapes"` // at which MACs are counted
+	Before       Cost               `json:"before"`
+	After        Cost               `json:"after"`
+	Calibration  *CalibrationReport `json:"calibration,omitempty"`
+	Budget       *BudgetReport      `json:"budget,omitempty"`
+	Widths       []Width            `json:"widths,omitempty"` // of the groups that a budget narrowed, in graph order
+	Verification Verification       `json:"verification"`
+	Repair       *RepairReport      `json:"repair,omitempty"`
+	Accuracy     Accuracy           `json:"accuracy"`
+	Bench        *BenchReport       `json:"bench,omitempty"` // latency of the input and the output
+	Stages       []Stage            `json:"stages"`
+	Warnings     []string           `json:"warnings,omitempty"` // what is likely not wanted
+	Notes        []string           `json:"notes,omitempty"`
 }
 
 // TensorCut is a constant that lost slices.
@@ -117,14 +121,20 @@ func unmeasured(out string, same bool) Accuracy {
 }
 
 func costs(c *cost.Report, m *onnxio.Model) Cost {
-	bytes := m.Size()
-	for _, t := range m.Tensors() {
-		if t.External != nil {
-			bytes += t.Size()
-		}
-	}
+	bytes := m.Size() + externalBytes(m)
 	return Cost{MACs: c.MACs(), ConvMACs: c.ConvMACs, ConvTransposeMACs: c.TransposeMACs, LinearMACs: c.LinearMACs, BodyMACs: c.BodyMACs,
 		OpenLayers: c.Open, Params: c.Params, ParamTensors: c.ParamTensors, WeightBytes: c.WeightBytes, FileBytes: bytes}
+}
+
+// externalBytes is what a model's tensors take in files beside it.
+func externalBytes(m *onnxio.Model) int64 {
+	n := int64(0)
+	for _, t := range m.Tensors() {
+		if t.External != nil {
+			n += t.Size()
+		}
+	}
+	return n
 }
 
 func tensorCuts(p *plan.Plan) []TensorCut {

@@ -29,6 +29,8 @@ type compiler struct {
 	functions map[functionKey]*onnxio.Function
 	weights   map[*onnxio.Tensor]*value.Tensor // decoded initializers
 	sparse    map[*onnxio.SparseTensor]*value.Tensor
+	tapped    map[string]bool
+	unpacked  bool // weights stay as they are, for a comparison
 	steps     int
 	problems  []Unsupported
 	folded    int64 // bytes that folding made
@@ -45,7 +47,12 @@ var errReported = errors.New("a node below can not be compiled")
 func newCompiler(m *onnxio.Model, o Options, p *kernels.Pool) *compiler {
 	c := &compiler{model: m, options: o, packing: ops.Packing{Pool: p}, functions: map[functionKey]*onnxio.Function{},
 		weights: map[*onnxio.Tensor]*value.Tensor{}, sparse: map[*onnxio.SparseTensor]*value.Tensor{},
-		wide: map[*value.Tensor]*value.Tensor{}, decoded: map[*onnxio.Function]*graph{}}
+		wide: map[*value.Tensor]*value.Tensor{}, decoded: map[*onnxio.Function]*graph{}, tapped: map[string]bool{}}
+	if o.Tap != nil {
+		for _, name := range o.Tapped {
+			c.tapped[name] = true
+		}
+	}
 	for _, f := range m.Functions {
 		c.functions[functionKey{f.Domain, f.Name, f.Overload}] = f
 	}
@@ -300,6 +307,12 @@ func (c *compiler) operator(s *scope, n *node, refs []ref, attrs []*onnxio.Attri
 		}
 		st.out = append(st.out, slot)
 		st.names = append(st.names, s.within(o))
+		if c.tapped[s.within(o)] && slot >= 0 {
+			if s.program.taps == nil {
+				s.program.taps = map[int]string{}
+			}
+			s.program.taps[slot] = s.within(o)
+		}
 	}
 	s.program.steps = append(s.program.steps, st)
 	return nil
@@ -364,5 +377,7 @@ func (c *compiler) finish(b *builder) {
 	}
 	b.countReaders()
 	b.dropUnread()
-	c.pack(b.program)
+	if !c.unpacked {
+		c.pack(b.program)
+	}
 }

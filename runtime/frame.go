@@ -228,7 +228,7 @@ func (f *frame) store(s *step, out []value.Value, half onnxio.DataType) error {
 		}
 	}
 	f.arena.end()
-	observe, replace := f.run.session.options.Observe, f.run.session.options.Replace
+	observe, tap, replace := f.run.session.options.Observe, f.run.session.options.Tap, f.run.session.options.Replace
 	if f.program != f.run.program {
 		replace = nil
 	}
@@ -251,6 +251,13 @@ func (f *frame) store(s *step, out []value.Value, half onnxio.DataType) error {
 				return err
 			}
 			observe(s.names[i], v)
+		}
+		if name, ok := f.program.taps[slot]; ok {
+			v, err := f.rounded(h)
+			if err != nil {
+				return err
+			}
+			tap(name, v)
 		}
 		if h.readers == 0 {
 			h.drop()

@@ -46,6 +46,9 @@ func (b *builder) fuse(exact bool) {
 	for _, o := range b.outputs {
 		f.readers[o.slot] = append(f.readers[o.slot], nil)
 	}
+	for slot := range b.taps {
+		f.readers[slot] = append(f.readers[slot], nil)
+	}
 	for i := len(b.steps) - 1; i >= 0; i-- { // from the end: of two convolutions that are added, the later takes the sum
 		if s := b.steps[i]; s != nil && s.domain == "" && s.op == "Conv" {
 			f.convolution(s)

@@ -60,6 +60,11 @@ type Options struct {
 	// after Replace returns. With Replace set every node is a step of its own.
 	Replace func(name string, v value.Value) value.Value
 
+	// Tap, where set, is called with every value of Tapped as soon as it is there, as Observe is, but the rest of the model is
+	// folded and fused as ever. Values that are known before the run, or given to it, are not told.
+	Tap    func(name string, v value.Value)
+	Tapped []string // names as Observe tells them
+
 	// Profile measures the time of every node; Session.Profile returns it.
 	Profile bool
 	// NoFusion keeps every node a step of its own.

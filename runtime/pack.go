@@ -44,6 +44,26 @@ func (c *compiler) pack(p *program) {
 	}
 }
 
+// packStep packs the constants of a single step, and returns what it reads of them, by input.
+func (c *compiler) packStep(s *step, known []value.Value) []value.Value {
+	in := make([]value.Value, len(s.in))
+	for i, slot := range s.in {
+		if slot >= 0 {
+			in[i] = known[slot]
+		}
+	}
+	kernel, ok := s.kernel.(ops.Packer)
+	if !ok {
+		return in
+	}
+	for _, i := range kernel.Pack(&c.packing, in) {
+		if t, ok := in[i].(*value.Tensor); ok {
+			in[i] = &value.Tensor{Type: t.Type, Shape: t.Shape, Data: value.Make(t.Type, 0)}
+		}
+	}
+	return in
+}
+
 // unload counts a packed weight, and gives the file's pages back from time to time.
 func (c *compiler) unload(v value.Value) {
 	if t, ok := v.(*value.Tensor); ok {

@@ -20,7 +20,8 @@ type program struct {
 	captures  []capture  // of a body: what it reads of the graph around it
 	constants []constant // slots whose value is known
 	outputs   []output
-	readers   []int32 // per slot: steps' inputs and outputs of the graph that read it
+	taps      map[int]string // slots that Options.Tap is told of
+	readers   []int32        // per slot: steps' inputs and outputs of the graph that read it
 
 	frames sync.Pool // of *frame
 }
@@ -79,6 +80,9 @@ func (p *program) dropDead() {
 	need := make([]bool, p.slots)
 	for _, o := range p.outputs {
 		need[o.slot] = true
+	}
+	for slot := range p.taps {
+		need[slot] = true
 	}
 	keep := len(p.steps)
 	for i := len(p.steps) - 1; i >= 0; i-- {

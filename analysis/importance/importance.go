@@ -31,10 +31,17 @@ const (
 	GeometryMedian Criterion = "geometry_median" // sum of distances to all other filters; He et al., FPGM, 2019
 	BNScale        Criterion = "bn_scale"        // magnitude of the batch norm's scale; Liu et al., Network Slimming, 2017
 	Random         Criterion = "random"          // by the seed and the weight's name
+
+	// These read statistics of a run on pictures: package recovery.
+	Reconstruction Criterion = "reconstruction" // what the layers behind lose, after their repair; after Hassibi and Stork, 1993
+	Activation     Criterion = "activation"     // mean square of what the layers behind see
 )
 
+// NeedsStatistics reports whether a criterion reads more than weights.
+func (c Criterion) NeedsStatistics() bool { return c == Reconstruction || c == Activation }
+
 // Criteria lists all criteria, the default first.
-var Criteria = []Criterion{L1Norm, L2Norm, GeometryMedian, BNScale, Random}
+var Criteria = []Criterion{L1Norm, L2Norm, GeometryMedian, BNScale, Random, Reconstruction, Activation}
 
 // Parse returns the criterion of that name. An unknown one is an *option.Error.
 func Parse(name string) (Criterion, error) {
@@ -63,6 +70,9 @@ func Scores(c Criterion, p *channels.Param, seed uint64) ([]float64, error) {
 			out[i] = r.Float64()
 		}
 		return out, nil
+	}
+	if c.NeedsStatistics() {
+		return nil, fmt.Errorf("criterion %s needs statistics of a run on pictures", c)
 	}
 	if c == BNScale {
 		return bnScale(p)

@@ -36,6 +36,7 @@ type Plan struct {
 	Values     []Value     `json:"values,omitempty"`     // declared shapes that change
 	Masks      []Mask      `json:"masks"`                // what the masked twin zeroes
 	Inexact    []string    `json:"inexact,omitempty"`    // why the result can not equal the masked original exactly
+	Repair     *Repair     `json:"repair,omitempty"`     // what was done to the weights after the cut was proven
 }
 
 // Source is the model that the plan was made for.
@@ -60,6 +61,8 @@ type Request struct {
 	Protect     []string `json:"protect,omitempty"`
 	// InputShapes fixed shapes that the model leaves open: what may go can depend on them.
 	InputShapes map[string][]int64 `json:"input_shapes,omitempty"`
+	Budget      string             `json:"budget,omitempty"` // "macs", "params" or "bytes"
+	Target      float64            `json:"target,omitempty"` // what is left of it: a share up to 1, else a number
 }
 
 // Cut is one cut as a user sees it: a weight, and what went with it.
@@ -152,10 +155,11 @@ type Mask struct {
 func (p *Plan) Empty() bool { return len(p.Tensors) == 0 && len(p.Operands) == 0 && len(p.Folds) == 0 }
 
 // SHA256 returns the hash, in hexadecimal, of what the plan changes: of its JSON without source, request and cuts, which
-// tell people where it came from. Two requests in other words that cut the same have the same hash.
+// tell people where it came from, and without the repair that follows the cut. Two requests in other words that cut the same have the same
+// hash.
 func (p *Plan) SHA256() string {
 	bare := *p
-	bare.Source, bare.Request, bare.Cuts = Source{}, Request{}, nil
+	bare.Source, bare.Request, bare.Cuts, bare.Repair = Source{}, Request{}, nil, nil
 	h := sha256.New()
 	_ = json.NewEncoder(h).Encode(&bare) // a hash takes everything
 	return hex.EncodeToString(h.Sum(nil))

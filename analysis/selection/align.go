@@ -2,10 +2,12 @@ package selection
 
 import (
 	"slices"
+	"strings"
 
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/graph"
+	"onnxprune/analysis/option"
 )
 
 // Alignment: what is kept of a weight must be a multiple of N, per conv group. The count that is asked for is lowered to the next that
@@ -147,4 +149,22 @@ func sums(units []*unit, limit int) [][]bool {
 		out[i] = row
 	}
 	return out
+}
+
+// Runtimes lists the runtimes that AlignFor knows.
+var Runtimes = []string{"ort", "trt", "rknn", "qnn", "ascend", "ti-npu"}
+
+// AlignFor returns the multiple of channels that a runtime computes without waste: docs/accuracy.md has the sources.
+func AlignFor(runtime string) (int, error) {
+	switch runtime {
+	case "ort", "trt":
+		return 8, nil
+	case "rknn", "ascend":
+		return 16, nil
+	case "qnn":
+		return 32, nil
+	case "ti-npu":
+		return 4, nil
+	}
+	return 0, option.Errorf("align-for %q is not known; there are %s", runtime, strings.Join(Runtimes, ", "))
 }

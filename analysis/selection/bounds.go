@@ -51,19 +51,9 @@ type bounds struct {
 
 // bound works out the bounds for the wanted cuts.
 func (s *selector) bound(wants []Want) error {
-	s.protected = map[atoms.ID]*channels.Param{}
-	for _, name := range s.opt.Protect {
-		list, err := named(s.a, name)
-		if err != nil {
-			return err
-		}
-		for _, p := range list {
-			for _, c := range s.a.Classes(p) {
-				if s.protected[c] == nil {
-					s.protected[c] = p
-				}
-			}
-		}
+	var err error
+	if s.protected, err = Protected(s.a, s.opt.Protect); err != nil {
+		return err
 	}
 	s.boundArrays(wants)
 	if s.opt.MinChannels < 2 {
@@ -81,6 +71,25 @@ func (s *selector) bound(wants []Want) error {
 		}
 	}
 	return nil
+}
+
+// Protected returns the classes of channels that named weights keep, each with the first weight that keeps it.
+func Protected(a *channels.Analysis, names []string) (map[atoms.ID]*channels.Param, error) {
+	out := map[atoms.ID]*channels.Param{}
+	for _, name := range names {
+		list, err := named(a, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list {
+			for _, c := range a.Classes(p) {
+				if out[c] == nil {
+					out[c] = p
+				}
+			}
+		}
+	}
+	return out, nil
 }
 
 // boundArrays bounds the axes of the model's tensors: at the largest ratio of the wants that take from one.

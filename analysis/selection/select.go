@@ -2,6 +2,7 @@ package selection
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"onnxprune/analysis/channels"
@@ -27,6 +28,9 @@ type Options struct {
 	Vote      Vote                 // "": named
 	Align     int                  // kept counts become multiples of it, per conv group; 0 or 1: any
 	Seed      uint64               // of criterion random
+	// Scores gives the scores of criteria that need more than the weights: one for every index of the weight's output axis. nil
+	// for the others.
+	Scores func(p *channels.Param) ([]float64, error)
 
 	// MaxRatio bounds what cuts by patterns take of any axis of a tensor; 0: the ratio and one step of its coupling. Exact names
 	// have no bound.
@@ -323,7 +327,11 @@ func (s *selector) scoresOf(p *channels.Param) ([]float64, error) {
 	if v, ok := s.scores[p]; ok {
 		return v, nil
 	}
-	v, err := importance.Scores(s.opt.Criterion, p, s.opt.Seed)
+	score := s.opt.Scores
+	if score == nil {
+		score = func(p *channels.Param) ([]float64, error) { return importance.Scores(s.opt.Criterion, p, s.opt.Seed) }
+	}
+	v, err := score(p)
 	if err != nil {
 		return nil, refuse("%v", err)
 	}
@@ -367,4 +375,37 @@ func (s *selector) couple(wants []Want) {
 			}
 		}
 	}
+}
+
+// Describe lists the cuts that a removal makes, as users see them: the first weight of every set of channels that go together, in graph order,
+// and those that follow.
+func Describe(a *channels.Analysis, removed map[atoms.ID]bool) []plan.Cut {
+	s := &selector{a: a, choice: &Choice{Removed: removed}}
+	covered := map[atoms.ID]bool{}
+	var wants []Want
+	for _, p := range a.Params {
+		gone := 0
+		c := plan.Cut{Param: p.Name, Before: int(p.Out)}
+		for i, class := range a.Classes(p) {
+			if !removed[class] {
+				continue
+			}
+			gone++
+			if !covered[class] {
+				c.Removed = append(c.Removed, i)
+			}
+		}
+		if len(c.Removed) == 0 {
+			continue
+		}
+		for _, class := range a.Classes(p) {
+			covered[class] = covered[class] || removed[class]
+		}
+		c.After = c.Before - gone
+		c.Ratio = math.Round(1e4*float64(gone)/float64(c.Before)) / 1e4
+		s.choice.Cuts = append(s.choice.Cuts, c)
+		wants = append(wants, Want{Param: p})
+	}
+	s.couple(wants)
+	return s.choice.Cuts
 }

@@ -21,13 +21,21 @@ import (
 
 // dataFlags say what a model is measured on and how.
 func dataFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "data", Usage: "the data set: a `FOLDER` (COCO, Pascal VOC, YOLO, a folder for each class, pictures, tensors) or the file that lists it"},
+		&cli.IntFlag{Name: "limit", Usage: "measure on the first `N` pictures alone"},
+		&cli.StringFlag{Name: "engine", Usage: "embedded, onnxruntime or auto", Value: string(engine.Embedded)},
+		&cli.IntFlag{Name: "threads", Usage: "pictures at a time; 0: one per processor"},
+	}, feedFlags()...)
+}
+
+// feedFlags say how a data set is read, how pictures become inputs, and what outputs mean.
+func feedFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: "annotations", Usage: "COCO's JSON `FILE`, where it is not in the folder"},
 		&cli.StringFlag{Name: "images", Usage: "`FOLDER` of the pictures, where it is not the usual one"},
 		&cli.StringFlag{Name: "split", Usage: "val, train or test, where the data set has more than one"},
 		&cli.StringFlag{Name: "data-format", Usage: "coco, voc, yolo, classes, pictures or tensors, where it can not be told"},
-		&cli.IntFlag{Name: "limit", Usage: "measure on the first `N` pictures alone"},
 		&cli.StringFlag{Name: "family", Aliases: []string{"profile"}, Usage: "the `FAMILY` that the model is of: how it is fed and read (yolov8, yolox, paddle, imagenet, ...)"},
 		&cli.StringFlag{Name: "preprocess", Usage: "how pictures become inputs, as `size=640x640,letterbox,fill=114,bgr,scale=1/255,mean=..,std=..`"},
 		&cli.StringFlag{Name: "preprocess-file", Usage: "the same as a YAML `FILE`, with the names of the classes"},
@@ -36,8 +44,6 @@ func dataFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "score", Usage: "least score of a detection, in place of the family's"},
 		&cli.Float64Flag{Name: "iou", Usage: "overlap above which a detection is suppressed, in place of the family's"},
 		&cli.IntFlag{Name: "max-detections", Usage: "most detections of a picture, in place of the family's"},
-		&cli.StringFlag{Name: "engine", Usage: "embedded, onnxruntime or auto", Value: string(engine.Embedded)},
-		&cli.IntFlag{Name: "threads", Usage: "pictures at a time; 0: one per processor"},
 	}
 }
 
@@ -60,15 +66,23 @@ func dataOptions(c *cli.Context) (d onnxprune.Data, e onnxprune.Engine, err erro
 	if c.Int("limit") < 0 {
 		return d, e, usage(fmt.Errorf("--limit %d is negative", c.Int("limit")))
 	}
-	d = onnxprune.Data{Path: c.String("data"), Set: dataset.Options{Format: dataset.Format(c.String("data-format")), Annotations: c.String("annotations"),
-		Images: c.String("images"), Split: c.String("split"), Limit: c.Int("limit")}, Family: c.String("family"),
+	d, err = feedOptions(c)
+	d.Path, d.Set.Limit = c.String("data"), c.Int("limit")
+	return d, onnxprune.Engine{Kind: engine.Kind(c.String("engine")), Threads: c.Int("threads")}, err
+}
+
+// feedOptions reads feedFlags.
+func feedOptions(c *cli.Context) (d onnxprune.Data, err error) {
+	usage := func(err error) error { return &onnxprune.UsageError{Msg: err.Error()} }
+	d = onnxprune.Data{Set: dataset.Options{Format: dataset.Format(c.String("data-format")), Annotations: c.String("annotations"),
+		Images: c.String("images"), Split: c.String("split")}, Family: c.String("family"),
 		Preprocess: preprocess.Options{File: c.String("preprocess-file"), Input: c.String("picture-input")}}
 	if d.Preprocess.Settings, err = preprocess.ParseSettings(c.String("preprocess"), preprocess.FromFlags, "--preprocess"); err != nil {
-		return d, e, err
+		return d, err
 	}
 	if text := c.String("outputs"); text != "" {
 		if d.Head.Outputs, err = heads.ParseSpec(text); err != nil {
-			return d, e, usage(fmt.Errorf("--outputs: %w", err))
+			return d, usage(fmt.Errorf("--outputs: %w", err))
 		}
 	}
 	if c.IsSet("score") {
@@ -83,7 +97,7 @@ func dataOptions(c *cli.Context) (d onnxprune.Data, e onnxprune.Engine, err erro
 		v := c.Int("max-detections")
 		d.Head.Detections = &v
 	}
-	return d, onnxprune.Engine{Kind: engine.Kind(c.String("engine")), Threads: c.Int("threads")}, nil
+	return d, nil
 }
 
 // evaluate is onnxprune eval MODEL --data FOLDER.

@@ -54,9 +54,9 @@ func criterionFlags() []cli.Flag {
 		criteria[i] = string(c)
 	}
 	return []cli.Flag{
-		&cli.StringFlag{Name: "criterion", Aliases: []string{"prune_criterion"}, Usage: "how channels are scored: " + strings.Join(criteria, ", "), Value: criteria[0]},
+		&cli.StringFlag{Name: "criterion", Aliases: []string{"prune_criterion"}, Usage: "how channels are scored: " + strings.Join(criteria, ", "), DefaultText: criteria[0] + "; reconstruction with --calibrate or a target"},
 		&cli.StringFlag{Name: "vote", Usage: "whose scores count in a group: named, sum, mean, max", Value: string(selection.VoteNamed)},
-		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels"},
+		&cli.IntFlag{Name: "align", Usage: "keep a multiple of `N` channels; 8 with a target, unless said otherwise"},
 	}
 }
 
@@ -71,13 +71,13 @@ func requestFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "protect", Usage: "`NAMES` or patterns of weights that lose no output channel; repeatable"},
 		&cli.StringFlag{Name: "sensitivity", Usage: "take the ratios from a `FILE` of sensitivity curves, with --max-loss or --target-macs"},
 		&cli.Float64Flag{Name: "max-loss", Usage: "with --sensitivity: the loss that each parameter may have alone"},
-		&cli.Float64Flag{Name: "target-macs", Usage: "with --sensitivity: the share of MACs that is to be left, or above 1 their number"},
+		&cli.StringFlag{Name: "target-macs", Usage: "choose widths so that this `SHARE` (0.7) or number (850M) of MACs is left: by what the outputs feel, or by --sensitivity"},
 		&cli.StringFlag{Name: "plan", Usage: "carry out a plan `FILE`, on this or another checkpoint of the same network"},
 	})
 }
 
 func pruneFlags() []cli.Flag {
-	return slices.Concat(requestFlags(), []cli.Flag{
+	return slices.Concat(requestFlags(), recoveryFlags(), []cli.Flag{
 		&cli.StringFlag{Name: "plan-out", Usage: "write the plan to a `FILE`"},
 		&cli.BoolFlag{Name: "force", Usage: "replace an existing output even where it is a model that onnxprune did not write"},
 		&cli.BoolFlag{Name: "no-metadata", Usage: "leave no entries of onnxprune in the output's metadata"},
@@ -192,8 +192,10 @@ func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
 	if err := benchAfter(c, &o); err != nil {
 		return o, err
 	}
-	o.Request, o.Allocation, err = request(c)
-	return o, err
+	if o.Request, o.Allocation, err = request(c); err != nil {
+		return o, err
+	}
+	return o, recovery(c, &o)
 }
 
 // request reads requestFlags, but for --plan.
@@ -201,14 +203,20 @@ func request(c *cli.Context) (r onnxprune.Request, a *onnxprune.Allocation, err 
 	r = onnxprune.Request{Params: words(c.StringSlice("params")), Criterion: importance.Criterion(c.String("criterion")),
 		Vote: selection.Vote(c.String("vote")), Align: c.Int("align"), Seed: c.Uint64("seed"),
 		MaxRatio: c.Float64("max-ratio"), MinChannels: c.Int("min-channels"), Protect: words(c.StringSlice("protect"))}
+	target, err := budget(c)
+	if err != nil {
+		return r, nil, err
+	}
 	switch loss := c.Float64("max-loss"); {
 	case c.String("sensitivity") != "":
-		a = &onnxprune.Allocation{Curves: c.String("sensitivity"), TargetMACs: c.Float64("target-macs")}
+		a = &onnxprune.Allocation{Curves: c.String("sensitivity"), TargetMACs: target.Target}
 		if c.IsSet("max-loss") {
 			a.MaxLoss = &loss
 		}
-	case c.IsSet("max-loss"), c.IsSet("target-macs"):
-		return r, nil, &onnxprune.UsageError{Msg: "--max-loss and --target-macs need the curves that they choose from: --sensitivity FILE"}
+	case c.IsSet("max-loss"):
+		return r, nil, &onnxprune.UsageError{Msg: "--max-loss needs the curves that it chooses from: --sensitivity FILE"}
+	default:
+		r.Budget = target
 	}
 	r.Ratios, err = ratios(c.StringSlice("ratios"))
 	return r, a, err

@@ -56,9 +56,14 @@ func pruneFile(c *cli.Context, t *terminal, in, out string, opt onnxprune.PruneO
 
 // report prints what a prune did.
 func (t *terminal) report(r *onnxprune.Report) {
-	t.cuts(r)
+	if r.Budget != nil {
+		t.widths(r)
+	} else {
+		t.cuts(r)
+	}
 	t.figures(r)
 	t.verification(r.Verification)
+	t.repair(r)
 	if r.Bench != nil {
 		t.bench(r.Bench)
 	}
