@@ -185,6 +185,8 @@ func where(mask, yes, no tensor) (tensor, error) {
 			return tensor{}, errNotMoved
 		case m.number != 0:
 			out.elements[k] = yes.elements[k]
+		case yes.elements[k] != element{}: // nothing reads it, and nothing asks for it
+			return tensor{}, errNotMoved
 		}
 	}
 	return out, nil

@@ -159,6 +159,10 @@ func TestAForgedModelIsRefused(t *testing.T) {
 			w := initializer(m, "concat_1_mended")
 			w.SetRaw(w.Dims, raw(onnxio.NewInts64("", []int64{4}, []int64{0, 2, 0, 0})))
 		}, `"concat_1_mended_value": element 1 is 2, and should be 4`},
+		{"an element that nothing reads", func(m *onnxio.Model) {
+			w := initializer(m, "concat_1_mended")
+			w.SetRaw(w.Dims, raw(onnxio.NewInts64("", []int64{4}, []int64{1, 4, 0, 0})))
+		}, `input 1 of Reshape "Reshape(reshape_2)"`},
 		{"elements of a computed target", func(m *onnxio.Model) {
 			w := initializer(m, "concat_1_mended_where")
 			w.SetRaw(w.Dims, []byte{1, 1, 0, 0})
