@@ -2,14 +2,15 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"onnxprune/analysis/channels"
 	"onnxprune/analysis/channels/atoms"
 	"onnxprune/analysis/graph"
 )
 
-// Removed returns the classes of channels that a plan for the analysed model removes: those whose slices its tensors lose. A plan that does not
-// fit the model is an error that names the tensor.
+// Removed returns the classes of channels that a plan for the analysed model removes: those whose slices its tensors lose, and the values that it
+// works out, and those that masks of activations name. A plan that does not fit the model is an error that names the tensor.
 func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 	sources := map[string][]*atoms.Source{}
 	for _, arr := range a.State.Set.Arrays() {
@@ -18,6 +19,17 @@ func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 		}
 	}
 	out := map[atoms.ID]bool{}
+	lost := func(ids []atoms.ID, keep []int) {
+		stays := make([]bool, len(ids))
+		for _, k := range keep {
+			stays[k] = true
+		}
+		for i, id := range ids {
+			if !stays[i] {
+				out[a.State.Set.Find(id)] = true
+			}
+		}
+	}
 	for _, t := range p.Tensors {
 		for axis, keep := range t.Keep {
 			found := false
@@ -26,21 +38,42 @@ func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 					continue
 				}
 				found = true
-				stays := make([]bool, len(s.Array.IDs))
-				for _, k := range keep {
-					if k < 0 || k >= len(stays) {
-						return nil, fmt.Errorf("the plan does not fit the model: it keeps index %d of axis %d of tensor %q, which has %d", k, axis, t.Name, len(stays))
-					}
-					stays[k] = true
+				if k := slices.IndexFunc(keep, func(k int) bool { return k < 0 || k >= len(s.Array.IDs) }); k >= 0 {
+					return nil, fmt.Errorf("the plan does not fit the model: it keeps index %d of axis %d of tensor %q, which has %d", keep[k], axis, t.Name, len(s.Array.IDs))
 				}
-				for i, id := range s.Array.IDs {
-					if !stays[i] {
-						out[a.State.Set.Find(id)] = true
-					}
-				}
+				lost(s.Array.IDs, keep)
 			}
 			if !found {
 				return nil, fmt.Errorf("the plan does not fit the model: axis %d of tensor %q carries no channels there", axis, t.Name)
+			}
+		}
+	}
+	nodes, values := map[string]*graph.Node{}, map[string]*graph.Value{}
+	for _, n := range a.Graph.Main.Nodes {
+		nodes[n.Path] = n
+		for _, v := range n.Outputs {
+			if v != nil {
+				values[v.FullName()] = v
+			}
+		}
+	}
+	for _, f := range p.Folds {
+		if v := values[f.Value]; v != nil {
+			for axis, keep := range f.Keep {
+				if axes := a.State.Labels[v.ID]; axis < len(axes) && !axes[axis].Fixed() && !slices.ContainsFunc(keep, func(k int) bool { return k < 0 || k >= len(axes[axis].IDs) }) {
+					lost(axes[axis].IDs, keep)
+				}
+			}
+		}
+	}
+	for _, m := range p.Masks {
+		axes := a.State.Reads[graph.Use{Node: nodes[m.Node], Input: m.Input}]
+		if !m.Activation || m.Axis < 0 || m.Axis >= len(axes) || axes[m.Axis].Fixed() {
+			continue
+		}
+		for _, i := range m.Removed {
+			if ids := axes[m.Axis].IDs; i >= 0 && i < len(ids) {
+				out[a.State.Set.Find(ids[i])] = true
 			}
 		}
 	}
