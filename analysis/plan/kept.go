@@ -9,7 +9,7 @@ import (
 )
 
 // Removed returns the classes of channels that a plan for the analysed model removes: those whose slices its tensors lose, and the values that
-// it stores. A plan that does not fit the model is an error that names the tensor.
+// it stores, and those that masks of activations name. A plan that does not fit the model is an error that names the tensor.
 func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 	sources := map[string][]*atoms.Source{}
 	for _, arr := range a.State.Set.Arrays() {
@@ -58,6 +58,21 @@ func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 			}
 			if err := lose(a.State.Labels[v.ID][axis].Array, keep, axis, f.Value); err != nil {
 				return nil, err
+			}
+		}
+	}
+	nodes := map[string]*graph.Node{}
+	for _, n := range a.Graph.Main.Nodes {
+		nodes[n.Path] = n
+	}
+	for _, m := range p.Masks {
+		axes := a.State.Reads[graph.Use{Node: nodes[m.Node], Input: m.Input}]
+		if !m.Activation || m.Axis < 0 || m.Axis >= len(axes) || axes[m.Axis].Fixed() {
+			continue
+		}
+		for _, i := range m.Removed {
+			if ids := axes[m.Axis].IDs; i >= 0 && i < len(ids) {
+				out[a.State.Set.Find(ids[i])] = true
 			}
 		}
 	}

@@ -16,7 +16,7 @@ const maxDepth = 256
 func (p *Pool) depthBlock(k int) int {
 	most := maxDepth
 	if p != nil && p.depth > 0 {
-		most = p.depth
+		most = min(p.depth, max(1, k/4))
 	}
 	blocks := max(1, (k+most-1)/most)
 	return (k + blocks - 1) / blocks

@@ -45,7 +45,7 @@ func NewPool(threads int) *Pool {
 	return p
 }
 
-// ShortSums makes matrix products and convolutions add up their terms in blocks of at most depth, whose sums are added in turn: another
+// ShortSums makes matrix products and convolutions add up their terms in blocks of at most depth, and of at most a quarter of all, whose sums are added in turn: another
 // order of the same sums, for telling what their rounding does. It is called before the pool is used.
 func (p *Pool) ShortSums(depth int) {
 	p.depth = depth
