@@ -195,7 +195,7 @@ func randomPrune(seed uint64) (err error) {
 	if again, err := plan.Removed(a, p); err != nil || !maps.Equal(again, removed) {
 		return fmt.Errorf("the plan tells that the classes %v go, %v were chosen: %v", again, removed, err)
 	}
-	if err := verified(opened(inFront(twin)), opened(inFront(pruned)), plan.Kept(a, removed), dims, seed); err != nil {
+	if err := verified(twin, pruned, plan.Kept(a, removed), dims, seed); err != nil {
 		return err
 	}
 	alone, err := run(pruned, x, 1)
@@ -376,7 +376,7 @@ func run(m *onnxio.Model, x *value.Tensor, threads int) (map[string]*value.Tenso
 
 // runOn runs a model on one input.
 func runOn(m *onnxio.Model, input string, x *value.Tensor, threads int) (map[string]*value.Tensor, error) {
-	m = opened(inFront(m))
+	m = inFront(m)
 	s, err := runtime.Compile(m, runtime.Options{Threads: threads, Engine: runtime.Walk})
 	if err != nil {
 		return nil, err
@@ -409,22 +409,6 @@ func inFront(m *onnxio.Model) *onnxio.Model {
 				m.Graph.AddOutput(onnxio.NewValueInfo(in, &onnxio.Type{Kind: onnxio.KindTensor, Elem: onnxio.Float}))
 			}
 			m.Graph.RemoveNode(n)
-		}
-	}
-	return m
-}
-
-// opened returns a model whose inputs name what is open: the runtime takes an extent of -1 for a number.
-func opened(m *onnxio.Model) *onnxio.Model {
-	negative := func(d onnxio.Dim) bool { return d.Known && d.Value < 0 }
-	for i, in := range m.Graph.Inputs {
-		if at := slices.IndexFunc(in.Type.Shape, negative); at >= 0 {
-			m = m.Clone()
-			dims := slices.Clone(in.Type.Shape)
-			dims[at] = onnxio.Named("open")
-			if err := m.Graph.Inputs[i].SetShape(dims); err != nil {
-				panic(err)
-			}
 		}
 	}
 	return m
