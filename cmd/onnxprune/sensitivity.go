@@ -119,7 +119,7 @@ func (t *terminal) follow(opt *onnxprune.SensitivityOptions) {
 		fmt.Fprintf(t.err, format+"\n", args...)
 	}
 	opt.Note = func(text string) { say("Note: %s", text) }
-	opt.Resumed = func(points int) { say("%s holds %s, which are taken up", opt.File, count(points, "point")) }
+	opt.Resumed = func(points int) { say("%s holds %s, which are taken up", opt.File, plural(points, "point")) }
 	opt.Broken = func(all []dataset.Broken, of int) {
 		say("%d of %d pictures could not be read, and are in no figure; the first is %s: %s", len(all), of, all[0].Name, all[0].Reason)
 	}
