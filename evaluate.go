@@ -244,7 +244,7 @@ func (e *evaluating) measure(ctx context.Context) error {
 		}
 		defer s.Close()
 		e.out.Engine = s.Engine()
-		models = append(models, evaluation.Model{Run: needed(s), Reader: reader})
+		models = append(models, evaluation.Model{Run: needed(s, e.files[i]), Reader: reader})
 		tallies = append(tallies, evaluation.NewTally(g.set, &models[i].Reader))
 	}
 	var found *predictions
@@ -315,7 +315,7 @@ func (e *evaluating) resize(ctx context.Context) error {
 		share := float64(size) / float64(longer)
 		small := *g
 		small.prepare = g.prepare.Shrunk(share)
-		model := evaluation.Model{Run: needed(s), Reader: g.reader}
+		model := evaluation.Model{Run: needed(s, e.files[0]), Reader: g.reader}
 		models, tallies := []evaluation.Model{model}, []*evaluation.Tally{evaluation.NewTally(g.set, &model.Reader)}
 		e.stage("resize")
 		if err := evaluation.Run(ctx, small.loader(0).All, models, tallies, evaluation.Options{Workers: g.workers(), Progress: e.opt.Progress}); err != nil {
@@ -399,9 +399,15 @@ func (p *predictions) add(s evaluation.Said) {
 	p.found[s.Item.Index] = out
 }
 
-// needed runs a session on those of the inputs that it has.
-func needed(s session) func(context.Context, inputs) (inputs, error) {
-	return func(ctx context.Context, in inputs) (inputs, error) { return s.Run(ctx, chosen(s, in)) }
+// needed runs a session on those of the inputs that it has. Errors name the model's file.
+func needed(s session, file string) func(context.Context, inputs) (inputs, error) {
+	return func(ctx context.Context, in inputs) (inputs, error) {
+		out, err := s.Run(ctx, chosen(s, in))
+		if err != nil {
+			return nil, &ModelError{file, err}
+		}
+		return out, nil
+	}
 }
 
 func (p *predictions) write(path string) error {

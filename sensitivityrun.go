@@ -185,7 +185,7 @@ func raws(r *evaluation.Reading) [][]float32 {
 func (a *analysing) reading(ctx context.Context, s session, item *dataset.Item, values inputs) (*evaluation.Reading, error) {
 	out, err := s.Run(ctx, chosen(s, values))
 	if err != nil {
-		return nil, err
+		return nil, &ModelError{a.network.Model.Path, err}
 	}
 	if a.opt.Progress != nil {
 		a.opt.Progress()

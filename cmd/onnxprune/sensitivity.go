@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,6 +68,9 @@ func sensitivityOf(c *cli.Context, t *terminal) error {
 	}
 	curves, err := onnxprune.Sensitivity(c.Context, args[0], opt)
 	end()
+	if errors.Is(err, context.Canceled) {
+		return interrupted{fmt.Sprintf("interrupted: every finished point is kept in %s, and the same command goes on from there", opt.File)}
+	}
 	if err != nil {
 		return err
 	}
