@@ -2,14 +2,8 @@ package onnxprune
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
-	"sync"
 
 	"onnxprune/analysis/plan"
 	"onnxprune/onnxio"
@@ -244,7 +238,7 @@ func (e *evaluating) measure(ctx context.Context) error {
 		}
 		defer s.Close()
 		e.out.Engine = s.Engine()
-		models = append(models, evaluation.Model{Run: needed(s), Reader: reader})
+		models = append(models, evaluation.Model{Run: needed(s, e.files[i]), Reader: reader})
 		tallies = append(tallies, evaluation.NewTally(g.set, &models[i].Reader))
 	}
 	var found *predictions
@@ -315,7 +309,7 @@ func (e *evaluating) resize(ctx context.Context) error {
 		share := float64(size) / float64(longer)
 		small := *g
 		small.prepare = g.prepare.Shrunk(share)
-		model := evaluation.Model{Run: needed(s), Reader: g.reader}
+		model := evaluation.Model{Run: needed(s, e.files[0]), Reader: g.reader}
 		models, tallies := []evaluation.Model{model}, []*evaluation.Tally{evaluation.NewTally(g.set, &model.Reader)}
 		e.stage("resize")
 		if err := evaluation.Run(ctx, small.loader(0).All, models, tallies, evaluation.Options{Workers: g.workers(), Progress: e.opt.Progress}); err != nil {
@@ -363,60 +357,15 @@ func (g *gauge) canvas(ctx context.Context) (width, height int, err error) {
 	return 0, 0, nil
 }
 
-// predictions collects detections in COCO's format of results.
-type predictions struct {
-	set *dataset.Set
-	of  int // model
-
-	mu    sync.Mutex
-	found map[int][]prediction // by picture
-}
-
-type prediction struct {
-	Image    int64      `json:"image_id"`
-	Category int        `json:"category_id"`
-	Box      [4]float64 `json:"bbox"` // x, y, width, height
-	Score    float64    `json:"score"`
-}
-
-func (p *predictions) add(s evaluation.Said) {
-	if s.Model != p.of {
-		return
-	}
-	var out []prediction
-	for _, d := range s.Found {
-		id := d.Class
-		if d.Class < len(p.set.Classes) {
-			id = p.set.Classes[d.Class].ID
+// needed runs a session on those of the inputs that it has. Errors name the model's file.
+func needed(s session, file string) func(context.Context, inputs) (inputs, error) {
+	return func(ctx context.Context, in inputs) (inputs, error) {
+		out, err := s.Run(ctx, chosen(s, in))
+		if err != nil {
+			return nil, &ModelError{file, err}
 		}
-		out = append(out, prediction{s.Item.Sample.ID, id, [4]float64{d.Box.X0, d.Box.Y0, d.Box.Width(), d.Box.Height()}, d.Score})
+		return out, nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.found == nil {
-		p.found = map[int][]prediction{}
-	}
-	p.found[s.Item.Index] = out
-}
-
-// needed runs a session on those of the inputs that it has.
-func needed(s session) func(context.Context, inputs) (inputs, error) {
-	return func(ctx context.Context, in inputs) (inputs, error) { return s.Run(ctx, chosen(s, in)) }
-}
-
-func (p *predictions) write(path string) error {
-	all := []prediction{}
-	for i := range p.set.Samples {
-		all = append(all, p.found[i]...)
-	}
-	tmp, err := stage(filepath.Dir(path), func(w io.Writer) error { return json.NewEncoder(w).Encode(all) })
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: the predictions were not written: %w", path, plain(err))
-	}
-	return nil
 }
 
 // Rival returns what a smaller input would give at the MACs of the result, between the two nearest sizes; false where they are

@@ -153,7 +153,7 @@ func evaluate(c *cli.Context, t *terminal) error {
 
 // evaluation prints what eval found out.
 func (t *terminal) evaluation(r *onnxprune.Evaluation, format string, perClass bool) {
-	t.printf("%s on %s: %s of %d, %s\n", r.Model, r.Data, count(r.Result.Pictures, "picture"), r.Samples, r.Engine)
+	t.printf("%s on %s: %s of %d, %s\n", r.Model, r.Data, plural(r.Result.Pictures, "picture"), r.Samples, r.Engine)
 	if p := r.Preprocessing; p != nil {
 		for _, l := range p.Lines() {
 			t.printf("  %s\n", l)
@@ -188,13 +188,6 @@ func (t *terminal) evaluation(r *onnxprune.Evaluation, format string, perClass b
 	}
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func limits(l heads.Limits) string {
 	parts := []string{fmt.Sprintf("scores above %v", l.Score)}
 	if l.IoU > 0 {
@@ -211,7 +204,7 @@ func (t *terminal) broken(all []dataset.Broken) {
 	if len(all) == 0 {
 		return
 	}
-	t.printf("%s could not be read, and are in no figure:\n", t.paint(count(len(all), "picture"), text.FgYellow))
+	t.printf("%s could not be read, and are in no figure:\n", t.paint(plural(len(all), "picture"), text.FgYellow))
 	const most = 10
 	for i, b := range all {
 		if i == most {

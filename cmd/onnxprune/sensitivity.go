@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,6 +68,9 @@ func sensitivityOf(c *cli.Context, t *terminal) error {
 	}
 	curves, err := onnxprune.Sensitivity(c.Context, args[0], opt)
 	end()
+	if errors.Is(err, context.Canceled) {
+		return interrupted{fmt.Sprintf("interrupted: every finished point is kept in %s, and the same command goes on from there", opt.File)}
+	}
 	if err != nil {
 		return err
 	}
@@ -119,7 +124,7 @@ func (t *terminal) follow(opt *onnxprune.SensitivityOptions) {
 		fmt.Fprintf(t.err, format+"\n", args...)
 	}
 	opt.Note = func(text string) { say("Note: %s", text) }
-	opt.Resumed = func(points int) { say("%s holds %s, which are taken up", opt.File, count(points, "point")) }
+	opt.Resumed = func(points int) { say("%s holds %s, which are taken up", opt.File, plural(points, "point")) }
 	opt.Broken = func(all []dataset.Broken, of int) {
 		say("%d of %d pictures could not be read, and are in no figure; the first is %s: %s", len(all), of, all[0].Name, all[0].Reason)
 	}
