@@ -37,14 +37,12 @@ const DrawnScore = .3
 
 // Detector finds objects in pictures. Its methods may be called from many goroutines.
 type Detector struct {
-	model    *onnxio.Model
-	session  *runtime.Session
-	prepare  *preprocess.Preprocessor
-	decision *preprocess.Decision
-	options  heads.Options
+	model   *onnxio.Model
+	session *runtime.Session
 
-	mu   sync.Mutex
-	head *heads.Head // nil until outputs have shown it
+	mu       sync.Mutex
+	pipeline *pipeline
+	head     *heads.Head // nil until outputs have shown it; from then on neither changes
 }
 
 // Detected is an object that was found.
@@ -78,19 +76,15 @@ type DetectorReport struct {
 // NewDetector opens and compiles a model. Options that can not be are *UsageError; a model whose outputs are not understood is a
 // *ModelError that lists them, here or, where shapes are open, at the first picture.
 func NewDetector(path string, opt DetectOptions) (*Detector, error) {
-	if err := opt.family(); err != nil {
-		return nil, err
-	}
 	if opt.Head.Score == nil {
 		score := DrawnScore
 		opt.Head.Score = &score
 	}
-	opt.Head.PictureSizes = true
 	m, err := onnxio.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Detector{model: m, options: opt.Head}
+	d := &Detector{model: m}
 	if err = d.prepared(opt); err == nil {
 		if d.session, err = runtime.Compile(m, opt.Runtime); err != nil {
 			err = (&Runner{path: path}).failed(err)
@@ -103,52 +97,12 @@ func NewDetector(path string, opt DetectOptions) (*Detector, error) {
 	return d, nil
 }
 
-// family spreads the name of a family to what feeds and what reads.
-func (o *DetectOptions) family() error {
-	if o.Family == "" {
-		return nil
-	}
-	var known []string
-	for _, p := range preprocess.Profiles {
-		known = append(known, p.Name)
-	}
-	feeds, reads := slices.Contains(known, o.Family), slices.Contains(heads.Profiles(), o.Family)
-	if !feeds && !reads {
-		known = append(known, heads.Profiles()...)
-		slices.Sort(known)
-		return usage("family %q is not known; there are %s", o.Family, strings.Join(slices.Compact(known), ", "))
-	}
-	if feeds {
-		o.Preprocess.Profile = o.Family
-	}
-	if reads && o.Head.Outputs == nil {
-		o.Head.Profile = o.Family
-	}
-	return nil
-}
-
 // prepared decides how pictures become inputs, and finds the head where the declared shapes are enough.
-func (d *Detector) prepared(opt DetectOptions) error {
-	feed := opt.Preprocess
-	if h, err := heads.Find(d.model, nil, d.options); err == nil {
-		feed.Head = h.Name
-	}
-	var err error
-	if d.decision, err = preprocess.Decide(d.model, d.model.Path, feed); err == nil {
-		d.prepare, err = preprocess.New(d.model, d.decision)
-	}
-	var of *preprocess.ModelError
-	if errors.As(err, &of) {
-		return &ModelError{d.model.Path, err}
-	}
-	if err != nil {
+func (d *Detector) prepared(opt DetectOptions) (err error) {
+	if d.pipeline, err = newPipeline(d.model, opt.Family, opt.Preprocess, opt.Head, false); err != nil {
 		return err
 	}
-	if d.options.Classes == 0 {
-		d.options.Classes = len(d.decision.Classes)
-	}
-	d.options.Width, d.options.Height = d.decision.Recipe.Width, d.decision.Recipe.Height
-	_, err = d.headOf(nil, detection.Placement{})
+	_, _, err = d.headOf(nil, detection.Placement{}, d.pipeline.prepare)
 	var unknown *heads.UnknownError
 	if errors.As(err, &unknown) && unknown.Open {
 		return nil
@@ -156,33 +110,36 @@ func (d *Detector) prepared(opt DetectOptions) error {
 	return err
 }
 
-// headOf returns the head, which the outputs of a run show where the declared shapes do not.
-func (d *Detector) headOf(outputs map[string]value.Value, at detection.Placement) (*heads.Head, error) {
+// headOf returns the head, which the outputs of a run show where the declared shapes do not. again reports that it also showed how pictures are
+// to be fed, and that those of the run were not.
+func (d *Detector) headOf(outputs map[string]value.Value, at detection.Placement, fed *preprocess.Preprocessor) (h *heads.Head, again bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.head != nil {
-		return d.head, nil
+		return d.head, d.pipeline.prepare != fed, nil
 	}
-	o := d.options
-	if at.CanvasWidth > 0 {
-		o.Width, o.Height = at.CanvasWidth, at.CanvasHeight
-	}
-	h, err := heads.Find(d.model, outputs, o)
+	h, err = d.pipeline.head(d.model, outputs, at)
 	var unknown *heads.UnknownError
-	if profile := d.decision.Profile; errors.As(err, &unknown) && len(unknown.Fit) > 0 && slices.Contains(heads.Profiles(), profile) {
-		o.Profile = profile // of the metadata or a file beside the model: it tells heads apart that look alike
-		h, err = heads.Find(d.model, outputs, o)
-	}
 	switch {
 	case errors.As(err, &unknown):
-		return nil, &ModelError{d.model.Path, err}
+		return nil, false, &ModelError{d.model.Path, err}
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case h.Task != heads.Detection:
-		return nil, &ModelError{d.model.Path, fmt.Errorf("the model classifies whole pictures and gives no boxes (%s)", h.Reason)}
+		return nil, false, &ModelError{d.model.Path, fmt.Errorf("the model classifies whole pictures and gives no boxes (%s)", h.Reason)}
+	}
+	if _, err := d.pipeline.learn(h); err != nil {
+		return nil, false, err
 	}
 	d.head = h
-	return h, nil
+	return h, d.pipeline.prepare != fed, nil
+}
+
+// fed is how pictures are fed by now.
+func (d *Detector) fed() *preprocess.Preprocessor {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pipeline.prepare
 }
 
 // Close gives the model back.
@@ -195,10 +152,11 @@ func (d *Detector) Close() error {
 func (d *Detector) Report() DetectorReport {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	r := DetectorReport{Model: d.model.Path, Preprocessing: d.decision.Settings, Notes: slices.Clone(d.decision.Notes)}
+	decision := d.pipeline.decision()
+	r := DetectorReport{Model: d.model.Path, Preprocessing: decision.Settings, Notes: slices.Clone(decision.Notes)}
 	if h := d.head; h != nil {
 		r.Head, r.Reason, r.Limits = h.Name, h.Reason, h.Limits
-		if _, why := h.Names(d.decision.Classes); why != "" {
+		if _, why := h.Names(decision.Classes); why != "" {
 			r.Notes = append(r.Notes, why)
 		}
 	}
@@ -219,30 +177,36 @@ func (d *Detector) detect(ctx context.Context, file string) (*PictureReport, *pi
 		}
 		return nil, nil, &ModelError{file, err}
 	}
-	in, err := d.prepare.Make(p)
-	if err != nil {
-		return nil, nil, &ModelError{d.model.Path, fmt.Errorf("%s: %w", file, err)}
+	for {
+		fed := d.fed()
+		in, err := fed.Make(p)
+		if err != nil {
+			return nil, nil, &ModelError{d.model.Path, fmt.Errorf("%s: %w", file, err)}
+		}
+		start := time.Now()
+		outputs, err := d.session.Run(ctx, in.Inputs)
+		if err != nil {
+			return nil, nil, (&Runner{path: d.model.Path}).failed(err)
+		}
+		r := &PictureReport{Picture: file, Width: p.Width, Height: p.Height, Found: []Detected{}, Seconds: time.Since(start).Seconds()}
+		head, again, err := d.headOf(outputs, in.Placement, fed)
+		if err != nil {
+			return nil, nil, err
+		}
+		if again {
+			continue
+		}
+		found, err := head.Detect(outputs, in.Placement)
+		if err != nil {
+			return nil, nil, &ModelError{d.model.Path, err}
+		}
+		names, _ := head.Names(fed.Decision().Classes)
+		for _, f := range found {
+			b := f.Box
+			r.Found = append(r.Found, Detected{f.Class, heads.NameOf(names, f.Class), f.Score, [4]float64{b.X0, b.Y0, b.X1, b.Y1}})
+		}
+		return r, p, nil
 	}
-	start := time.Now()
-	outputs, err := d.session.Run(ctx, in.Inputs)
-	if err != nil {
-		return nil, nil, (&Runner{path: d.model.Path}).failed(err)
-	}
-	r := &PictureReport{Picture: file, Width: p.Width, Height: p.Height, Found: []Detected{}, Seconds: time.Since(start).Seconds()}
-	head, err := d.headOf(outputs, in.Placement)
-	if err != nil {
-		return nil, nil, err
-	}
-	found, err := head.Detect(outputs, in.Placement)
-	if err != nil {
-		return nil, nil, &ModelError{d.model.Path, err}
-	}
-	names, _ := head.Names(d.decision.Classes)
-	for _, f := range found {
-		b := f.Box
-		r.Found = append(r.Found, Detected{f.Class, heads.NameOf(names, f.Class), f.Score, [4]float64{b.X0, b.Y0, b.X1, b.Y1}})
-	}
-	return r, p, nil
 }
 
 // Draw finds objects in a picture's file and writes a copy of the picture with a frame around each, its class and its score, as PNG

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 
 	"onnxprune/onnxio"
@@ -44,12 +43,11 @@ func (e Engine) check() error {
 
 // gauge measures models of one network on a data set.
 type gauge struct {
-	set     *dataset.Set
-	prepare *preprocess.Preprocessor // nil for tensors
-	reader  evaluation.Reader
-	engine  Engine
-	data    Data
-	notes   []string
+	pipeline
+	set    *dataset.Set
+	reader evaluation.Reader
+	engine Engine
+	notes  []string
 }
 
 // newGauge opens the data set and works out how the model is fed and read.
@@ -60,12 +58,7 @@ func newGauge(ctx context.Context, m *onnxio.Model, data Data, shapes map[string
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	read := DetectOptions{Family: data.Family, Preprocess: data.Preprocess, Head: data.Head}
-	if err := read.family(); err != nil {
-		return nil, err
-	}
-	data.Preprocess, data.Head = read.Preprocess, read.Head
-	g := &gauge{engine: e, data: data}
+	g := &gauge{engine: e}
 	open := data.Set
 	open.Model = m
 	var err error
@@ -73,84 +66,35 @@ func newGauge(ctx context.Context, m *onnxio.Model, data Data, shapes map[string
 		return nil, err
 	}
 	g.notes = append(g.notes, g.set.Notes...)
-	if err := g.feed(m, shapes, ""); err != nil {
+	feed := data.Preprocess
+	feed.Shapes = shapes
+	p, err := newPipeline(m, data.Family, feed, data.Head, g.set.Format == dataset.Tensors)
+	if err != nil {
 		return nil, err
 	}
+	g.pipeline = *p
 	if err := g.findHead(ctx, m); err != nil {
 		return nil, err
 	}
-	if h, d := g.reader.Head, g.decision(); h != nil && d != nil && d.Profile == "" { // the head suggests how its models are fed
-		if err := g.feed(m, shapes, h.Name); err != nil {
+	if h := g.reader.Head; h != nil {
+		if _, err := g.learn(h); err != nil {
 			return nil, err
 		}
 	}
 	return g, g.mapClasses()
 }
 
-// feed decides how pictures become inputs. Tensors are inputs.
-func (g *gauge) feed(m *onnxio.Model, shapes map[string][]int64, head string) error {
-	if g.set.Format == dataset.Tensors {
-		return nil
-	}
-	opt := g.data.Preprocess
-	opt.Shapes, opt.Head = shapes, head
-	d, err := preprocess.Decide(m, m.Path, opt)
-	if err != nil {
-		return inFile(m, err)
-	}
-	if g.prepare, err = preprocess.New(m, d); err != nil {
-		return inFile(m, err)
-	}
-	return nil
-}
-
-// decision says how pictures become inputs, nil for tensors.
-func (g *gauge) decision() *preprocess.Decision {
-	if g.prepare == nil {
-		return nil
-	}
-	return g.prepare.Decision()
-}
-
-// inFile names the model in an error that is about it.
-func inFile(m *onnxio.Model, err error) error {
-	var e *preprocess.ModelError
-	if errors.As(err, &e) {
-		return &ModelError{m.Path, err}
-	}
-	return err
-}
-
 // findHead finds the model's head. Where the data set has labels there has to be one; else outputs can be compared as they are.
 func (g *gauge) findHead(ctx context.Context, m *onnxio.Model) error {
-	d := g.decision()
-	opt := g.data.Head
-	opt.PictureSizes = true
-	profile := "" // not of the user, but may tell heads apart that look alike
-	if d != nil {
-		if opt.Classes == 0 {
-			opt.Classes = len(d.Classes)
-		}
-		if slices.Contains(heads.Profiles(), d.Profile) {
-			profile = d.Profile
-		}
-	}
 	outputs, at, err := g.firstOutputs(ctx, m)
 	if err != nil {
 		return err
 	}
-	opt.Width, opt.Height = at.CanvasWidth, at.CanvasHeight
-	head, err := heads.Find(m, outputs, opt)
+	head, err := g.head(m, outputs, at)
 	var unknown *heads.UnknownError
-	if errors.As(err, &unknown) && opt.Profile == "" && profile != "" {
-		opt.Profile = profile
-		if again, e := heads.Find(m, outputs, opt); e == nil {
-			head, err = again, nil
-		}
-	}
 	boxes, labels := g.set.Labelled()
 	switch {
-	case errors.As(err, &unknown) && opt.Profile == "" && opt.Outputs == nil && !boxes && !labels:
+	case errors.As(err, &unknown) && g.read.Profile == "" && g.read.Outputs == nil && !boxes && !labels:
 		g.notes = append(g.notes, Line(err)+"; its outputs are compared with the original's as they are")
 	case err != nil && errors.As(err, &unknown):
 		return &ModelError{m.Path, fmt.Errorf("%w (--family, --outputs)", err)}
