@@ -134,6 +134,10 @@ func (e *evaluating) open(path string) error {
 	switch {
 	case e.opt.PlanIn != "" && (len(e.opt.Params) > 0 || len(e.opt.Ratios) > 0 || e.opt.Allocation != nil):
 		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios, or --sensitivity")
+	case e.opt.Budget.set():
+		return usage("a target without curves needs a calibration: prune to it first, and measure the result with --against; or give --sensitivity")
+	case e.opt.Criterion.NeedsStatistics():
+		return usage("the criterion %s needs a calibration: prune by it first, and measure the result with --against", e.opt.Criterion)
 	case prune && e.opt.Against != "":
 		return usage("a prune is put beside the model itself: give --against, or what to prune")
 	case len(e.opt.Ratios) > 0 && !prune:

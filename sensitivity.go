@@ -59,6 +59,9 @@ func Sensitivity(ctx context.Context, model string, opt SensitivityOptions) (*se
 	if opt.Memory <= 0 {
 		opt.Memory = 1 << 30
 	}
+	if opt.Criterion.NeedsStatistics() {
+		return nil, usage("the criterion %s needs a calibration, which sensitivity does not make: choose another", opt.Criterion)
+	}
 	n, err := Open(model, opt.Options)
 	if err != nil {
 		return nil, err
