@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	_ "image/png"
@@ -9,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,6 +25,7 @@ const (
 	demoParams   = "yolo_block.0.0.0.conv.weights,yolo_block.0.0.1.conv.weights,yolo_block.0.1.0.conv.weights"
 	demoRatios   = "0.2,0.3,0.4"
 	demoPictures = 4
+	demoSettings = "preprocess.yml"
 )
 
 func demo(c *cli.Context, t *terminal) (err error) {
@@ -39,7 +43,11 @@ func demo(c *cli.Context, t *terminal) (err error) {
 		return &onnxprune.UsageError{Msg: err.Error()}
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
-	if err := demoFiles(at); err != nil {
+	names, err := fs.Glob(testmodels.DemoImages(), "images/*.png")
+	if err != nil {
+		return err
+	}
+	if err := demoFiles(at, names); err != nil {
 		return err
 	}
 	in, out := at("detector.onnx"), at("pruned.onnx")
@@ -59,18 +67,20 @@ func demo(c *cli.Context, t *terminal) (err error) {
 	if err := pruneFile(c, t, in, out, opt); err != nil {
 		return err
 	}
-	if !quiet && len(args) == 0 {
+	switch {
+	case quiet:
+	case len(args) == 0:
 		t.printf("The folder is removed again; onnxprune demo FOLDER keeps the files\n")
+	default:
+		t.printf("\nThe detector was trained elsewhere; how good it is, and what is left of it, is measured on %d pictures by:\n\n", len(names))
+		t.printf("  onnxprune eval %s --against %s \\\n    --data %s --preprocess-file %s\n", out, in, at("val"), at(demoSettings))
 	}
 	return nil
 }
 
-// demoFiles writes the detector and its inputs.
-func demoFiles(at func(string) string) error {
-	if err := os.WriteFile(at("detector.onnx"), testmodels.DemoModel(), 0o666); err != nil {
-		return err
-	}
-	names, err := fs.Glob(testmodels.DemoImages(), "images/*.png")
+// demoFiles writes the detector, its inputs, and a data set to measure it on.
+func demoFiles(at func(string) string, names []string) error {
+	err := errors.Join(os.WriteFile(at("detector.onnx"), testmodels.DemoModel(), 0o666), demoData(at, names))
 	if err != nil {
 		return err
 	}
@@ -91,6 +101,31 @@ func demoFiles(at func(string) string) error {
 		return err
 	}
 	return writeArray(at("sizes.npy"), "<i4", sizes, n, 2)
+}
+
+// demoData writes the pictures with their boxes, and how the detector wants them.
+func demoData(at func(string) string, names []string) error {
+	val := at("val")
+	if err := os.MkdirAll(filepath.Join(val, "images"), 0o777); err != nil {
+		return err
+	}
+	for _, name := range names {
+		b, err := fs.ReadFile(testmodels.DemoImages(), name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(val, filepath.FromSlash(name)), b, 0o666)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var meta struct {
+		Classes []string `json:"classes"`
+	}
+	if err := json.Unmarshal(testmodels.DemoMeta(), &meta); err != nil {
+		return err
+	}
+	settings := fmt.Sprintf("# How the detector's pictures were made when it was trained.\nfit: stretch\norder: rgb\nscale: 1/255\nmean: 0.5\nstd: 0.25\nnames: [%s]\n", strings.Join(meta.Classes, ", "))
+	return errors.Join(os.WriteFile(filepath.Join(val, "instances.json"), testmodels.DemoAnnotations(), 0o666), os.WriteFile(at(demoSettings), []byte(settings), 0o666))
 }
 
 func picture(name string) (image.Image, error) {

@@ -204,7 +204,7 @@ func (t *terminal) broken(all []dataset.Broken) {
 	if len(all) == 0 {
 		return
 	}
-	t.printf("%s could not be read, and are in no figure:\n", t.paint(plural(len(all), "picture"), text.FgYellow))
+	t.printf("%s could not be read and did not count:\n", t.paint(plural(len(all), "picture"), text.FgYellow))
 	const most = 10
 	for i, b := range all {
 		if i == most {

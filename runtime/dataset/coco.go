@@ -171,7 +171,13 @@ func cocoFolders(file, folder string, opt Options) []string {
 			out = append(out, filepath.Join(root, split), filepath.Join(root, "images", split))
 		}
 	}
-	return out
+	var each []string // the file lies in the folder itself, as a rule
+	for _, f := range out {
+		if !slices.Contains(each, f) {
+			each = append(each, f)
+		}
+	}
+	return each
 }
 
 // jsonFault says where a JSON is wrong.
@@ -230,5 +236,5 @@ func (f *finder) check(file string) error {
 	if f.found > 0 || f.missed == 0 {
 		return nil
 	}
-	return fail(file, "none of its %d pictures is there: %s was looked for in %s; name their folder with --images", f.missed, f.example, strings.Join(slices.Compact(f.folders), ", "))
+	return fail(file, "none of its %d pictures is there: %s was looked for in %s; name their folder with --images", f.missed, f.example, strings.Join(f.folders, ", "))
 }

@@ -268,6 +268,31 @@ func TestHeadsWithoutAModelOfTheCorpus(t *testing.T) {
 	})
 }
 
+// Data sets are matched with the model by how many classes it has, so the background is none, and boxes may be fewer than classes.
+func TestNamedOutputsCountClasses(t *testing.T) {
+	for _, c := range []struct {
+		boxes, scores []any
+		background    Background
+		want          int
+	}{
+		{[]any{1, 9, 4}, []any{1, 9, 3}, NoBackground, 3},
+		{[]any{1, 2, 4}, []any{1, 2, 80}, NoBackground, 80}, // fewer boxes than classes
+		{[]any{1, 4, 9}, []any{1, 80, 9}, NoBackground, 80},
+		{[]any{1, 9, 4}, []any{1, 9, 21}, FirstBackground, 20},
+		{[]any{1, 9, 4}, []any{1, 9, 92}, LastBackground, 91},
+		{[]any{1, "n", 4}, []any{1, "n", 3}, NoBackground, 0}, // a run tells
+	} {
+		m := ends{size: 64, outputs: []end{float("b", "", c.boxes...), float("s", "", c.scores...)}}.model()
+		h, err := Find(m, nil, Options{Outputs: &Spec{Boxes: "b", Scores: "s", Format: XYXY, Background: c.background}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Classes != c.want {
+			t.Errorf("boxes %v, scores %v, background %q: %d classes, want %d", c.boxes, c.scores, c.background, h.Classes, c.want)
+		}
+	}
+}
+
 // check finds the head by the outputs of a run and compares what it detects.
 func check(t *testing.T, e ends, o Options, outputs map[string]value.Value, want ...detection.Detection) {
 	t.Helper()

@@ -143,14 +143,31 @@ func (s *signature) specified(o Options) (*Head, error) {
 			return nil, option.Errorf("the model has no output %q; it has %s", name, list(s.describe()))
 		}
 	}
-	classes := 0
-	if c, _ := s.named(p.Scores); p.Labels == "" && c.is(-1, -1) {
-		classes = min(c.shape[0], c.shape[1])
-	}
-	return &Head{Name: "outputs", Task: Detection, Classes: classes, Reads: reads, Dense: p.NMS, inGraph: !p.NMS, Limits: specLimits,
+	return &Head{Name: "outputs", Task: Detection, Classes: s.specifiedClasses(p), Reads: reads, Dense: p.NMS, inGraph: !p.NMS, Limits: specLimits,
 		Reason:  Reason{BySpec, fmt.Sprintf("boxes are %s, scores %s", p.Boxes, p.Scores)},
 		picture: o.PictureSizes && s.hasInput(sizeInputs...) && !p.Normalised, // shares are of the input, whatever the model is told
 		read:    func(r *reading) error { return r.specified(p) }}, nil
+}
+
+// specifiedClasses counts the scores of a box, without the background; 0 where the shapes do not tell.
+func (s *signature) specifiedClasses(p Spec) int {
+	boxes, _ := s.named(p.Boxes)
+	scores, _ := s.named(p.Scores)
+	if p.Labels != "" || !boxes.is(-1, -1) || !scores.is(-1, -1) {
+		return 0
+	}
+	rows := boxes.shape[0]
+	if boxes.shape[1] != 4 {
+		rows = boxes.shape[1]
+	}
+	classes := scores.shape[1]
+	if scores.shape[0] != rows {
+		classes = scores.shape[0]
+	}
+	if p.Background == FirstBackground || p.Background == LastBackground {
+		classes--
+	}
+	return classes
 }
 
 func (r *reading) specified(p Spec) error {
