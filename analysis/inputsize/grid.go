@@ -16,8 +16,9 @@ import (
 // comparing them with the extents:
 //
 //	cells       slope 1: rows and columns themselves, such as anchor points x + 0.5; slope and offset stay
-//	pixels      slope = picture / map, the stride; both stay
-//	normalised  slope = stride / picture: both go with 1 / picture
+//	pixels      slope = the stride: both stay; or picture / map, where that is no whole number
+//	shares      slope = 1 / map: both go with 1 / map
+//	normalised  slope = stride / picture, where the map is not that share of it: both go with 1 / picture
 //	linspace    slope = span / (map - 1): first and last cell keep their values
 //	constant    no slope: strides, scales and anchors in pixels stay; sizes of priors go with 1 / picture where centres are normalised
 //
@@ -30,12 +31,13 @@ const (
 	constant law = iota
 	cells
 	pixels
+	shares
 	normalised
 	linspace
 )
 
 func (l law) String() string {
-	return [...]string{"one number for each map", "positions in cells", "positions in pixels", "normalised positions", "positions from edge to edge"}[l]
+	return [...]string{"one number for each map", "positions in cells", "positions in pixels", "normalised positions", "normalised positions", "positions from edge to edge"}[l]
 }
 
 // level is one map: its rows and columns at both sizes.
@@ -120,7 +122,7 @@ func (k *walker) grids() error {
 		if err != nil {
 			return &Error{Node: j.uses[0].Node, Tensor: j.value.FullName(), Reason: err.Error()}
 		}
-		g := plan.Grid{Name: j.value.FullName(), What: c.words(), Exact: exact, Data: raw}
+		g := plan.Grid{Name: j.value.FullName(), What: c.words(), Type: int32(c.dtype), Exact: exact, Data: raw}
 		for _, a := range j.axes {
 			g.Shape = append(g.Shape, a.New())
 		}

@@ -50,9 +50,17 @@ func (e *Error) Error() string {
 	return e.Node.Title() + ": " + e.Reason
 }
 
-// Plan works out what changes in a model when a picture input gets another size. base must come from shape.Infer on the same graph. An
-// empty change, with a size that the input has already, is no error.
-func Plan(g *graph.Graph, base *shape.Result, input *graph.Value, to Size, opt Options) (*plan.Size, error) {
+// Plan works out what changes in a model when a picture input gets another size; name may be "" where only one input looks like a picture. A size
+// that the input has already changes nothing.
+func Plan(g *graph.Graph, name string, to Size, opt Options) (*plan.Size, error) {
+	base, err := single(g)
+	if err != nil {
+		return nil, err
+	}
+	input, err := picture(g, base, name)
+	if err != nil {
+		return nil, err
+	}
 	h, w, err := pictureAxes(input, base.Of(input))
 	if err != nil {
 		return nil, err
@@ -69,16 +77,21 @@ func Plan(g *graph.Graph, base *shape.Result, input *graph.Value, to Size, opt O
 	axes := make([]Axis, len(in.Dims))
 	dims := slices.Clone(in.Dims)
 	for a := range axes {
-		n, known := in.Fixed(a)
-		if !known {
-			n = 1 // an open batch
+		if n, known := in.Fixed(a); known {
+			axes[a] = fixed(n)
 		}
-		axes[a] = fixed(n)
 	}
 	axes[h], axes[w] = Axis{{{oldH, to.Height, Row}}}, Axis{{{oldW, to.Width, Column}}}
 	dims[h], dims[w] = shape.Const(to.Height), shape.Const(to.Width)
 	k.axes[input.ID] = axes
-	k.after, err = shape.Resized(g, map[*graph.Value][]shape.Dim{input: dims}, k)
+	inputs := map[*graph.Value][]shape.Dim{}
+	for _, v := range g.Main.Inputs {
+		if in := base.Of(v); !v.Constant() && in.Known {
+			inputs[v] = in.Dims
+		}
+	}
+	inputs[input] = dims
+	k.after, err = shape.Resized(g, inputs, k)
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +127,39 @@ func pictureAxes(v *graph.Value, in *shape.Info) (h, w int, err error) {
 	return h, w, nil
 }
 
-// Picture returns the input that a size is for: the one of that name, or the only one that looks like a picture.
-func Picture(g *graph.Graph, base *shape.Result, name string) (*graph.Value, error) {
+// single infers a model with open batches of one: how many pictures there are at once does not matter here.
+func single(g *graph.Graph) (*shape.Result, error) {
+	base, err := shape.Infer(g, shape.Options{})
+	if err != nil {
+		return nil, err
+	}
+	fixed := map[string][]int64{}
+	for _, v := range g.Main.Inputs {
+		in := base.Of(v)
+		if v.Constant() || in.Rank() < 1 {
+			continue
+		}
+		if _, known := in.Fixed(0); known {
+			continue
+		}
+		dims := []int64{1}
+		for a := 1; a < in.Rank(); a++ {
+			if n, known := in.Fixed(a); known {
+				dims = append(dims, n)
+			}
+		}
+		if len(dims) == in.Rank() {
+			fixed[v.Name] = dims
+		}
+	}
+	if len(fixed) == 0 {
+		return base, nil
+	}
+	return shape.Infer(g, shape.Options{Inputs: fixed})
+}
+
+// picture returns the input that a size is for: the one of that name, or the only one that looks like a picture.
+func picture(g *graph.Graph, base *shape.Result, name string) (*graph.Value, error) {
 	var found []*graph.Value
 	var names []string
 	for _, v := range g.Main.Inputs {

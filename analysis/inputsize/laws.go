@@ -88,7 +88,7 @@ func near(a, b float64) bool { return math.Abs(a-b) <= 1e-4*max(math.Abs(a), mat
 // lawOf finds the one law that the series of an index follow on all levels.
 func (c *content) lawOf(inner int, k *walker) (law, error) {
 	var fits []law
-	all := []law{cells, pixels, normalised, linspace}
+	all := []law{cells, pixels, shares, normalised, linspace}
 	sloped := false
 	for l := range c.levels {
 		s := c.series[[2]int{l, inner}]
@@ -114,8 +114,10 @@ func (c *content) lawOf(inner int, k *walker) (law, error) {
 				ok = near(d.slope, 1)
 			case pixels:
 				ok = near(d.slope*n, d.picture) || near(d.slope, stride)
+			case shares:
+				ok = near(d.slope*n, 1)
 			case normalised:
-				ok = near(d.slope*n, 1) || near(d.slope*d.picture, stride)
+				ok = near(d.slope*d.picture, stride)
 			case linspace:
 				span := math.Abs(d.slope * (n - 1))
 				ok = n > 1 && (near(span, 1) || near(span, 2))
@@ -139,7 +141,10 @@ func (c *content) lawOf(inner int, k *walker) (law, error) {
 	return fits[0], nil
 }
 
-func (c *content) normalised() bool { return slices.Contains(c.laws, normalised) }
+// normalised reports whether something in a constant is a share of the picture.
+func (c *content) normalised() bool {
+	return slices.Contains(c.laws, normalised) || slices.Contains(c.laws, shares)
+}
 
 // words says what a constant holds.
 func (c *content) words() string {
@@ -281,7 +286,17 @@ func (c *content) value(f form, s *series, k *walker, x int, normal, news bool, 
 			return s.offset, nil
 		}
 		slope := snapped(d.slope, fine)
-		return (p + snapped(s.offset/slope, fine)) * slope, nil
+		o := snapped(s.offset/slope, fine)
+		if news && c.laws[inner] == pixels && slope != math.Round(slope) { // the picture is spread over the map
+			slope *= (d.picture2 / float64(d.map_.New)) / (d.picture / float64(d.map_.Old))
+		}
+		return (p + o) * slope, nil
+	case shares:
+		n, o := float64(d.map_.Old), s.offset*float64(d.map_.Old)
+		if news {
+			n = float64(d.map_.New)
+		}
+		return f(p+snapped(o, 4*fine), 1, n), nil
 	case normalised:
 		if !sloped {
 			return f(1, snapped(s.offset*d.picture, fine), picture), nil
@@ -332,7 +347,7 @@ func (c *content) lonely(inner int, l level, k *walker) (side, error) {
 			d.map_ = l.columns
 		}
 		d.slope = 0
-		if d.map_.New != 1 {
+		if d.map_.New != 1 && c.laws[inner] != shares {
 			return d, fmt.Errorf("a map of a single cell would get %d: its slope is not known", d.map_.New)
 		}
 		return d, nil

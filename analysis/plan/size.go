@@ -23,6 +23,7 @@ type Grid struct {
 	Name   string  `json:"name"`           // the constant
 	Uses   []Use   `json:"uses,omitempty"` // the readings that get the new content; empty: all
 	What   string  `json:"what"`           // in words
+	Type   int32   `json:"type"`           // TensorProto.DataType
 	Shape  []int64 `json:"shape"`          // at the new size
 	Exact  bool    `json:"exact"`          // the old content came out bit for bit; else to rounding
 	Levels []Level `json:"levels"`
