@@ -215,3 +215,19 @@ func rewriteField(b []byte, num protowire.Number, change func([]byte) ([]byte, e
 	}
 	return plain(m.fields...), nil
 }
+
+// ReplaceMetadata replaces the value of an entry of metadata_props, where the entry stands. A model without the key stays as it is.
+func (m *Model) ReplaceMetadata(key, value string) {
+	var fs []field
+	for i := range m.fields {
+		f := m.fields[i]
+		if f.num != 14 {
+			continue
+		}
+		if k, _ := metadata(&f); k == key {
+			f = bytesField(14, plain(stringField(1, key), stringField(2, value)))
+		}
+		fs = append(fs, f)
+	}
+	m.set(14, fs...)
+}

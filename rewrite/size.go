@@ -36,6 +36,9 @@ func Resize(m *onnxio.Model, s *plan.Size) (*onnxio.Model, error) {
 			return nil, err
 		}
 	}
+	for _, m := range s.Metadata {
+		e.model.ReplaceMetadata(m.Key, m.Value)
+	}
 	e.dropUnused()
 	return e.model, nil
 }

@@ -217,18 +217,26 @@ func regroup(from []Axis, to []int64) []Axis {
 	return out
 }
 
-// flat lists the factors of axes one by one, each as an axis of its own. An axis of several pieces is one entry.
+// flat lists the factors of axes one by one, each as an axis of its own. An axis of several pieces is one entry, and so are fixed
+// factors that follow one another: they count the same whatever they were split into before.
 func flat(axes []Axis) []Axis {
 	var out []Axis
+	var run Piece
+	end := func() {
+		for _, f := range run.plain() {
+			out = append(out, Axis{{f}})
+		}
+		run = nil
+	}
 	for _, a := range axes {
 		if len(a) != 1 {
+			end()
 			out = append(out, a)
 			continue
 		}
-		for _, f := range a[0] {
-			out = append(out, Axis{{f}})
-		}
+		run = append(run, a[0]...)
 	}
+	end()
 	return out
 }
 

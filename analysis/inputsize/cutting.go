@@ -3,6 +3,8 @@ package inputsize
 import (
 	"math"
 	"slices"
+
+	"onnxprune/analysis/shape"
 )
 
 // Operators that take a part of an axis: which part, is written down as positions.
@@ -226,15 +228,60 @@ func sliceComputed(x *visit, in []Axis) error {
 				out[a] = fixed(old)
 			}
 		default:
-			f, single := in[a].single()
-			if !single {
-				return x.fail(0, "computed bounds cut axis %d, which is %v", a, in[a])
+			if f, single := in[a].single(); single {
+				out[a] = Axis{{{old, now, f.Kind}}}
+				break
 			}
-			out[a] = Axis{{{old, now, f.Kind}}}
+			part, ok := x.takenBetween(in[a], a)
+			if !ok {
+				return x.fail(0, "computed bounds cut axis %d, which is %v: that is no border between maps", a, in[a])
+			}
+			out[a] = part
 		}
 	}
 	x.out(0, out)
 	return nil
+}
+
+// takenBetween returns what a Slice leaves of one axis of several maps, between bounds that are computed and known at both sizes.
+func (x *visit) takenBetween(a Axis, axis int) (Axis, bool) {
+	bounds := func(r *shape.Result, n int64) (start, end int64, ok bool) {
+		var list [4][]int64
+		for i := 1; i <= 4; i++ {
+			v := x.node.Input(i)
+			if v == nil && i > 2 {
+				continue
+			}
+			if list[i-1], ok = r.Of(v).Ints(); !ok {
+				return 0, 0, false
+			}
+		}
+		for i := range list[0] {
+			c := cut{axis: i, start: list[0][i], end: list[1][i]}
+			if list[2] != nil {
+				c.axis = at(list[2][i], len(x.in(0)))
+			}
+			if list[3] != nil && list[3][i] != 1 {
+				return 0, 0, false
+			}
+			if c.axis == axis {
+				start, end = c.bounds(n)
+				return start, end, true
+			}
+		}
+		return 0, n, true
+	}
+	start, end, ok := bounds(x.base, a.Old())
+	from, to, also := bounds(x.now, a.New())
+	if !ok || !also {
+		return nil, false
+	}
+	s, ok1 := position(a, start)
+	e, ok2 := position(a, end)
+	if !ok1 || !ok2 || s != from || e != to {
+		return nil, false
+	}
+	return taken(a, start, end)
 }
 
 // splitSizes mends the sizes of a Split along an axis of cells.

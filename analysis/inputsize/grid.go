@@ -71,13 +71,24 @@ type content struct {
 	vs     []float64
 }
 
-// grids gives every constant that was asked for an axis of cells its content at the new size.
-func (k *walker) grids() error {
-	type job struct {
-		value *graph.Value
-		axes  []Axis
-		uses  []graph.Use
-	}
+// job is a constant that has to have an axis of cells, for some of its readers.
+type job struct {
+	value *graph.Value
+	axes  []Axis
+	uses  []graph.Use
+}
+
+func (j *job) fail(format string, args ...any) error {
+	return &Error{Node: j.uses[0].Node, Tensor: j.value.FullName(), Reason: fmt.Sprintf(format, args...)}
+}
+
+// everyone reports whether all that read the value are among the job's readers.
+func (j *job) everyone() bool {
+	return len(j.uses) == len(j.value.Uses) && !j.value.Output && !j.value.Returned
+}
+
+// constants gives what was asked of constants its content at the new size.
+func (k *walker) constants() error {
 	var jobs []*job
 	for _, d := range k.demands {
 		found := false
@@ -91,36 +102,26 @@ func (k *walker) grids() error {
 			jobs = append(jobs, &job{d.value, d.axes, []graph.Use{d.use}})
 		}
 	}
+	jobs = slices.DeleteFunc(jobs, k.filled)
 	contents := make([]*content, len(jobs))
 	for i, j := range jobs {
-		fail := func(format string, args ...any) error {
-			return &Error{Node: j.uses[0].Node, Tensor: j.value.FullName(), Reason: fmt.Sprintf(format, args...)}
-		}
-		t := j.value.Tensor
-		if t == nil {
-			if k.opt.Evaluate == nil {
-				return fail("it is computed from constants and has %v; its content is not known", describe(j.axes))
-			}
-			var err error
-			if t, err = k.opt.Evaluate(j.value); err != nil {
-				return fail("it is computed from constants, which failed: %v", err)
-			}
-		}
-		c, err := takeApart(t, j.axes)
+		t, err := k.content(j.value)
 		if err != nil {
-			return fail("%v", err)
+			return j.fail("it is computed from constants, has %v, and its content is not known: %v", describe(j.axes), err)
 		}
-		if err := c.fitAll(k); err != nil {
-			return fail("%v", err)
+		if contents[i], err = takeApart(t, j.axes); err == nil {
+			err = contents[i].fitAll(k)
 		}
-		contents[i] = c
+		if err != nil {
+			return j.fail("%v", err)
+		}
 	}
-	across := xAxis(contents)
+	across, shares := xAxis(contents), slices.ContainsFunc(contents, (*content).normalised)
 	for i, j := range jobs {
 		c := contents[i]
-		raw, exact, err := c.renew(k, across, slices.ContainsFunc(contents, (*content).normalised))
+		raw, exact, err := c.renew(k, across, shares)
 		if err != nil {
-			return &Error{Node: j.uses[0].Node, Tensor: j.value.FullName(), Reason: err.Error()}
+			return j.fail("%v", err)
 		}
 		g := plan.Grid{Name: j.value.FullName(), What: c.words(), Type: int32(c.dtype), Exact: exact, Data: raw}
 		for _, a := range j.axes {
@@ -129,14 +130,55 @@ func (k *walker) grids() error {
 		for _, l := range c.levels {
 			g.Levels = append(g.Levels, plan.Level{Rows: [2]int64{l.rows.Old, l.rows.New}, Columns: [2]int64{l.columns.Old, l.columns.New}})
 		}
-		if len(j.uses) != len(j.value.Uses) || j.value.Output || j.value.Tensor == nil {
-			for _, u := range j.uses {
-				g.Uses = append(g.Uses, plan.Use{Node: u.Node.Path, Input: u.Input})
-			}
+		if !j.everyone() || j.value.Tensor == nil {
+			g.Uses = readings(j.uses)
 		}
 		k.size.Grids = append(k.size.Grids, g)
 	}
-	return nil
+	return k.pictureConstants()
+}
+
+func readings(uses []graph.Use) []plan.Use {
+	var out []plan.Use
+	for _, u := range uses {
+		out = append(out, plan.Use{Node: u.Node.Path, Input: u.Input})
+	}
+	return out
+}
+
+// content returns the tensor of a constant, or what is computed from constants alone.
+func (k *walker) content(v *graph.Value) (*onnxio.Tensor, error) {
+	if v.Tensor != nil {
+		return v.Tensor, nil
+	}
+	if !k.fold.Can(v) {
+		return nil, fmt.Errorf("%s can not be worked out", v.Producer.Title())
+	}
+	t, err := k.fold.Of(v)
+	if err != nil {
+		return nil, err
+	}
+	return t.Proto(v.Name), nil
+}
+
+// filled changes the shape that a ConstantOfShape is given, where all its readers want that: its content is one number for all cells.
+func (k *walker) filled(j *job) bool {
+	n := j.value.Producer
+	if n == nil || n.Op != "ConstantOfShape" || n.Domain != "" || n.InBody() || !j.everyone() {
+		return false
+	}
+	was, ok := k.base.Of(n.Inputs[0]).Ints()
+	if !ok || len(was) != len(j.axes) {
+		return false
+	}
+	is := make([]int64, len(was))
+	for a := range is {
+		is[a] = j.axes[a].New()
+	}
+	x := &visit{walker: k, now: k.after, node: n}
+	x.setOperand(0, was, is)
+	k.reshaped[j.value.ID] = is
+	return true
 }
 
 // takeApart reads a constant as series over the cells of its axes.

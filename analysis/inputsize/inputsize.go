@@ -11,9 +11,11 @@
 package inputsize
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"onnxprune/analysis/fold"
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/plan"
 	"onnxprune/analysis/shape"
@@ -24,14 +26,6 @@ import (
 type Size struct{ Width, Height int64 }
 
 func (s Size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
-
-// Options of Plan.
-type Options struct {
-	// Evaluate computes a value that depends on constants alone. Nil: such values are not looked into.
-	Evaluate func(v *graph.Value) (*onnxio.Tensor, error)
-	// Interpolate allows what is learned for every cell (position embeddings) to be interpolated, which is not exact.
-	Interpolate bool
-}
 
 // Error says why a model can not be brought to another input size.
 type Error struct {
@@ -50,56 +44,125 @@ func (e *Error) Error() string {
 	return e.Node.Title() + ": " + e.Reason
 }
 
-// Plan works out what changes in a model when a picture input gets another size; name may be "" where only one input looks like a picture. A size
-// that the input has already changes nothing.
-func Plan(g *graph.Graph, name string, to Size, opt Options) (*plan.Size, error) {
+// Plan works out what changes in a model when its picture gets another size. The picture is the only input with four axes (or, where none
+// has, with three), or those inputs that are named: several are a picture and what belongs to it, such as a mask, and must be of one
+// size. A size that the input has already changes nothing.
+func Plan(g *graph.Graph, names []string, to Size) (*plan.Size, error) {
 	base, err := single(g)
 	if err != nil {
 		return nil, err
 	}
-	input, err := picture(g, base, name)
+	pictures, err := picturesOf(g, base, names)
 	if err != nil {
 		return nil, err
 	}
-	h, w, err := pictureAxes(input, base.Of(input))
-	if err != nil {
-		return nil, err
-	}
-	in := base.Of(input)
-	oldH, _ := in.Fixed(h)
-	oldW, _ := in.Fixed(w)
 	if to.Width < 1 || to.Height < 1 {
-		return nil, &Error{Reason: fmt.Sprintf("input %q: %v is no size of a picture", input.Name, to)}
+		return nil, &Error{Reason: fmt.Sprintf("input %q: %v is no size of a picture", pictures[0].Name, to)}
 	}
-	k := &walker{graph: g, base: base, opt: opt, axes: map[int][]Axis{}, constant: map[int]bool{}, wanted: map[int][]Axis{},
-		from: Size{oldW, oldH}, to: to, size: &plan.Size{Input: input.Name}}
-	k.size.From, k.size.To = plan.Extent{Width: oldW, Height: oldH}, plan.Extent{Width: to.Width, Height: to.Height}
-	axes := make([]Axis, len(in.Dims))
-	dims := slices.Clone(in.Dims)
-	for a := range axes {
-		if n, known := in.Fixed(a); known {
-			axes[a] = fixed(n)
-		}
-	}
-	axes[h], axes[w] = Axis{{{oldH, to.Height, Row}}}, Axis{{{oldW, to.Width, Column}}}
-	dims[h], dims[w] = shape.Const(to.Height), shape.Const(to.Width)
-	k.axes[input.ID] = axes
+	k := &walker{graph: g, base: base, fold: fold.New(g, base), axes: map[int][]Axis{}, constant: map[int]bool{}, decoded: map[int]bool{},
+		reshaped: map[int][]int64{}, to: to, size: &plan.Size{}}
 	inputs := map[*graph.Value][]shape.Dim{}
 	for _, v := range g.Main.Inputs {
 		if in := base.Of(v); !v.Constant() && in.Known {
 			inputs[v] = in.Dims
 		}
 	}
-	inputs[input] = dims
+	for i, v := range pictures {
+		dims, from, err := k.enter(v)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 && from != k.from {
+			return nil, &Error{Reason: fmt.Sprintf("inputs %q (%v) and %q (%v) are not of one size", pictures[0].Name, k.from, v.Name, from)}
+		}
+		k.from, inputs[v] = from, dims
+		k.size.Inputs = append(k.size.Inputs, v.Name)
+	}
+	k.size.From, k.size.To = plan.Extent{Width: k.from.Width, Height: k.from.Height}, plan.Extent{Width: to.Width, Height: to.Height}
+	if k.from == to {
+		return k.size, nil
+	}
 	k.after, err = shape.Resized(g, inputs, k)
-	if err != nil {
+	var own *Error
+	switch {
+	case errors.As(err, &own): // it names the node by itself
+		return nil, own
+	case err != nil:
+		return nil, &Error{Reason: fmt.Sprintf("the model does not work at %v: %v", to, err)}
+	}
+	if err := k.affordable(); err != nil {
 		return nil, err
 	}
-	if err := k.grids(); err != nil {
+	if err := k.constants(); err != nil {
 		return nil, err
 	}
 	k.declared()
+	k.metadata()
 	return k.size, nil
+}
+
+// enter gives a picture input its axes, and returns its shape at the new size and its old size.
+func (k *walker) enter(v *graph.Value) ([]shape.Dim, Size, error) {
+	in := k.base.Of(v)
+	h, w, err := pictureAxes(v, in)
+	if err != nil {
+		return nil, Size{}, err
+	}
+	axes, dims := make([]Axis, len(in.Dims)), slices.Clone(in.Dims)
+	for a := range axes {
+		if n, known := in.Fixed(a); known {
+			axes[a] = fixed(n)
+		}
+	}
+	oldH, _ := in.Fixed(h)
+	oldW, _ := in.Fixed(w)
+	axes[h], axes[w] = Axis{{{oldH, k.to.Height, Row}}}, Axis{{{oldW, k.to.Width, Column}}}
+	dims[h], dims[w] = shape.Const(k.to.Height), shape.Const(k.to.Width)
+	k.axes[v.ID] = axes
+	return dims, Size{oldW, oldH}, nil
+}
+
+// maxElements of one value: larger ones can not be indexed by the 32 bits that runtimes use, and fit into no usual memory.
+const maxElements = 1 << 31
+
+// affordable refuses sizes at which a single value would have more than maxElements.
+func (k *walker) affordable() error {
+	for _, v := range k.graph.Values {
+		n := int64(1)
+		for a := range k.after.Of(v).Dims {
+			d, known := k.after.Of(v).Fixed(a)
+			if !known || d < 1 {
+				n = 0
+				break
+			}
+			if n *= min(d, maxElements); n > maxElements {
+				return &Error{Reason: fmt.Sprintf("%v is too large: %q would have more than %d elements", k.to, v.FullName(), int64(maxElements))}
+			}
+		}
+	}
+	return nil
+}
+
+// Nearest returns sizes near to one that was refused at which Plan goes through: sides rounded down and up to multiples of the strides that
+// maps have. None: it is not a matter of the size.
+func Nearest(g *graph.Graph, names []string, to Size) []Size {
+	var found []Size
+	for _, stride := range []int64{8, 16, 32, 64, 128} {
+		down := Size{to.Width / stride * stride, to.Height / stride * stride}
+		up := Size{(to.Width + stride - 1) / stride * stride, (to.Height + stride - 1) / stride * stride}
+		for _, s := range []Size{down, up} {
+			if s == to || s.Width < 1 || s.Height < 1 || slices.Contains(found, s) {
+				continue
+			}
+			if _, err := Plan(g, names, s); err == nil {
+				found = append(found, s)
+			}
+		}
+		if len(found) > 0 {
+			break
+		}
+	}
+	return found
 }
 
 // pictureAxes finds height and width of a picture input: axes 2 and 3 of NCHW, 1 and 2 of NHWC.
@@ -158,31 +221,41 @@ func single(g *graph.Graph) (*shape.Result, error) {
 	return shape.Infer(g, shape.Options{Inputs: fixed})
 }
 
-// picture returns the input that a size is for: the one of that name, or the only one that looks like a picture.
-func picture(g *graph.Graph, base *shape.Result, name string) (*graph.Value, error) {
-	var found []*graph.Value
-	var names []string
+// picturesOf returns the inputs that a size is for.
+func picturesOf(g *graph.Graph, base *shape.Result, names []string) ([]*graph.Value, error) {
+	var all []string
+	byName, byRank := map[string]*graph.Value{}, map[int][]*graph.Value{}
 	for _, v := range g.Main.Inputs {
 		if v.Constant() {
 			continue
 		}
-		names = append(names, v.Name)
-		if name != "" && v.Name == name {
-			return v, nil
+		all = append(all, v.Name)
+		byName[v.Name] = v
+		byRank[base.Of(v).Rank()] = append(byRank[base.Of(v).Rank()], v)
+	}
+	var found []*graph.Value
+	for _, name := range names {
+		v := byName[name]
+		if v == nil {
+			return nil, &Error{Reason: fmt.Sprintf("the model has no input %q; it has %q", name, all)}
 		}
-		if in := base.Of(v); in.Rank() == 4 {
+		if !slices.Contains(found, v) {
 			found = append(found, v)
 		}
 	}
-	switch {
-	case name != "":
-		return nil, &Error{Reason: fmt.Sprintf("the model has no input %q; it has %q", name, names)}
-	case len(found) == 0:
-		return nil, &Error{Reason: fmt.Sprintf("no input looks like a picture (four axes); the model has %q", names)}
-	case len(found) > 1:
-		return nil, &Error{Reason: fmt.Sprintf("several inputs look like pictures, %q: name one, as NAME:WIDTHxHEIGHT", []string{found[0].Name, found[1].Name})}
+	if len(names) > 0 {
+		return found, nil
 	}
-	return found[0], nil
+	if found = byRank[4]; len(found) == 0 {
+		found = byRank[3]
+	}
+	switch len(found) {
+	case 0:
+		return nil, &Error{Reason: fmt.Sprintf("no input looks like a picture (four axes, or three); the model has %q", all)}
+	case 1:
+		return found, nil
+	}
+	return nil, &Error{Reason: fmt.Sprintf("several inputs look like pictures, such as %q and %q: name each that gets the size, as NAME:WIDTHxHEIGHT", found[0].Name, found[1].Name)}
 }
 
 // declared lists the declared shapes that change.
@@ -197,6 +270,9 @@ func (k *walker) declared() {
 		for a, d := range t.Shape {
 			old, known := was.Fixed(a)
 			now, also := is.Fixed(a)
+			if dims := k.reshaped[v.ID]; dims != nil {
+				now, also = dims[a], true
+			}
 			if d.Known && known && also && d.Value == old && old != now {
 				sizes[a] = now
 			}
@@ -204,5 +280,17 @@ func (k *walker) declared() {
 		if len(sizes) > 0 {
 			k.size.Values = append(k.size.Values, plan.Value{Name: v.Name, Size: sizes})
 		}
+	}
+}
+
+// metadata lists the entries of metadata_props that say the size. Ultralytics' exporter writes imgsz, as "[height, width]".
+func (k *walker) metadata() {
+	if k.graph.Model == nil {
+		return
+	}
+	const key = "imgsz"
+	is := fmt.Sprintf("[%d, %d]", k.to.Height, k.to.Width)
+	if k.graph.Model.Metadata(key) == fmt.Sprintf("[%d, %d]", k.from.Height, k.from.Width) {
+		k.size.Metadata = append(k.size.Metadata, plan.Entry{Key: key, Value: is})
 	}
 }

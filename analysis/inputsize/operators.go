@@ -40,7 +40,7 @@ func init() {
 	add("Transpose", rule{axes: transpose})
 	add("Squeeze", rule{axes: squeeze})
 	add("Unsqueeze", rule{axes: unsqueeze})
-	add("Expand", rule{mend: expandTarget, axes: broadcast})
+	add("Expand", rule{mend: expandTarget, axes: expand})
 	add("Tile", rule{axes: tile})
 	add("Slice", rule{mend: sliceBounds, axes: slice})
 	add("Split", rule{mend: splitSizes, axes: split})
@@ -565,6 +565,30 @@ func expandTarget(x *visit) error {
 		}
 	}
 	x.setOperand(1, target, is)
+	return nil
+}
+
+// expand gives the output the input's axes, and where a computed target spreads it over an extent that depends on the size, that extent.
+func expand(x *visit) error {
+	o := x.node.Output(0)
+	was, is := x.base.Of(o), x.now.Of(o)
+	in := x.in(0)
+	out := make([]Axis, len(is.Dims))
+	for a := range out {
+		if i := len(in) - len(out) + a; i >= 0 {
+			out[a] = in[i]
+		}
+		old, known := was.Fixed(a)
+		now, also := is.Fixed(a)
+		switch {
+		case !known || !also || out[a] != nil && out[a].Old() == old && out[a].New() == now:
+		case old == now:
+			out[a] = fixed(old)
+		default:
+			out[a] = Axis{{{old, now, Open}}}
+		}
+	}
+	x.out(0, out)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"onnxprune/analysis/fold"
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/plan"
 	"onnxprune/analysis/shape"
@@ -15,13 +16,15 @@ type walker struct {
 	graph    *graph.Graph
 	base     *shape.Result // at the old size
 	after    *shape.Result // at the new size, once the walk is over
-	opt      Options
+	fold     *fold.Values  // what is computed from constants
 	from, to Size
 
-	axes     map[int][]Axis // by Value.ID; absent: nothing of the value depends on the size
-	constant map[int]bool   // values that depend on constants alone
-	wanted   map[int][]Axis // constants that have an axis of cells: what it is made of
-	demands  []demand       // in the order in which they came up
+	axes     map[int][]Axis  // by Value.ID; absent: nothing of the value depends on the size
+	constant map[int]bool    // values that depend on constants alone
+	decoded  map[int]bool    // values that are computed from cells in a row: boxes and scores
+	demands  []demand        // in the order in which they came up
+	sides    []sideUse       // likewise
+	reshaped map[int][]int64 // computed constants whose shape changes
 	size     *plan.Size
 }
 
@@ -59,11 +62,17 @@ func (k *walker) Before(now *shape.Result, n *graph.Node) (shape.Seen, error) {
 		}
 		return shape.Seen{}, nil
 	}
+	if err := x.pictureSides(); err != nil {
+		return shape.Seen{}, err
+	}
 	if !x.touched() {
 		return shape.Seen{}, nil
 	}
 	if n.InBody() || len(n.Bodies) > 0 {
 		return shape.Seen{}, x.fail(-1, "what depends on the input's size goes into control flow")
+	}
+	if err := x.sizeArithmetic(); err != nil {
+		return shape.Seen{}, err
 	}
 	r := lookup(n)
 	if r.mend != nil {
@@ -77,6 +86,7 @@ func (k *walker) Before(now *shape.Result, n *graph.Node) (shape.Seen, error) {
 // After works out what the outputs' axes are made of.
 func (k *walker) After(now *shape.Result, n *graph.Node) error {
 	x := &visit{walker: k, now: now, node: n}
+	defer x.decode()
 	if n.InBody() || !x.touched() {
 		return nil
 	}

@@ -2,13 +2,21 @@ package plan
 
 // Size is what changes in a model for another size of its input picture. It is carried out before channels go.
 type Size struct {
-	Input      string      `json:"input"`
+	Inputs     []string    `json:"inputs"` // that get the size
 	From       Extent      `json:"from"`
 	To         Extent      `json:"to"`
 	Operands   []Operand   `json:"operands,omitempty"`   // sizes and positions that are written down
 	Attributes []Attribute `json:"attributes,omitempty"` // such as the window of a pool over the whole map
 	Grids      []Grid      `json:"grids,omitempty"`      // constants that hold something for every cell
 	Values     []Value     `json:"values,omitempty"`     // declared shapes
+	Metadata   []Entry     `json:"metadata,omitempty"`   // of metadata_props that say the size
+	Inexact    []string    `json:"inexact,omitempty"`    // what was approximated
+}
+
+// Entry is an entry of metadata_props.
+type Entry struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 // Extent is the size of a picture in pixels.
@@ -17,8 +25,7 @@ type Extent struct {
 	Height int64 `json:"height"`
 }
 
-// Grid is a constant that holds something for every cell of one or more maps. Along Axis its indices are the cells, level by level, row by
-// row, with Inner indices a cell (anchors). All other axes hold the coordinates that a cell has.
+// Grid is a constant that holds something for every cell of one or more maps, or (no Levels) a side of the picture itself.
 type Grid struct {
 	Name   string  `json:"name"`           // the constant
 	Uses   []Use   `json:"uses,omitempty"` // the readings that get the new content; empty: all
@@ -26,7 +33,7 @@ type Grid struct {
 	Type   int32   `json:"type"`           // TensorProto.DataType
 	Shape  []int64 `json:"shape"`          // at the new size
 	Exact  bool    `json:"exact"`          // the old content came out bit for bit; else to rounding
-	Levels []Level `json:"levels"`
+	Levels []Level `json:"levels,omitempty"`
 	Data   []byte  `json:"data"` // the new content, little-endian
 }
 
@@ -34,10 +41,9 @@ type Grid struct {
 type Level struct {
 	Rows    [2]int64 `json:"rows"` // at the old and the new size
 	Columns [2]int64 `json:"columns"`
-	Inner   int64    `json:"inner"` // indices of one cell
 }
 
 // Empty reports whether nothing changes.
 func (s *Size) Empty() bool {
-	return s == nil || len(s.Operands) == 0 && len(s.Attributes) == 0 && len(s.Grids) == 0 && len(s.Values) == 0
+	return s == nil || s.From == s.To && len(s.Operands) == 0 && len(s.Attributes) == 0 && len(s.Grids) == 0 && len(s.Values) == 0
 }

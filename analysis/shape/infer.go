@@ -223,16 +223,21 @@ func (inf *inference) scope(s *graph.Scope, depth int, lenient bool) error {
 }
 
 // nodeError is an error that names its node already.
-type nodeError struct{ msg string }
+type nodeError struct {
+	msg string
+	err error
+}
 
 func (e *nodeError) Error() string { return e.msg }
+
+func (e *nodeError) Unwrap() error { return e.err }
 
 func explained(n *graph.Node, err error) error {
 	var done *nodeError
 	if errors.As(err, &done) {
 		return err
 	}
-	return &nodeError{n.Title() + ": " + err.Error()}
+	return &nodeError{n.Title() + ": " + err.Error(), err}
 }
 
 func (c *call) run() error {
