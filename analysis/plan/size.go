@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // Size is what changes in a model for another size of its input picture. It is carried out before channels go.
 type Size struct {
 	Inputs     []string    `json:"inputs"` // that get the size
@@ -46,4 +48,17 @@ type Level struct {
 // Empty reports whether nothing changes.
 func (s *Size) Empty() bool {
 	return s == nil || s.From == s.To && len(s.Operands) == 0 && len(s.Attributes) == 0 && len(s.Grids) == 0 && len(s.Values) == 0
+}
+
+// bare is the section without what is worked out from each checkpoint's constants.
+func (s *Size) bare() *Size {
+	if s == nil {
+		return nil
+	}
+	out := *s
+	out.Grids = slices.Clone(s.Grids)
+	for i := range out.Grids {
+		out.Grids[i].Data, out.Grids[i].Exact = nil, false
+	}
+	return &out
 }
