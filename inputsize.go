@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"onnxprune/analysis/fold"
 	"onnxprune/analysis/graph"
 	"onnxprune/analysis/inputsize"
 	"onnxprune/analysis/plan"
@@ -231,19 +232,25 @@ func light(m *onnxio.Model) (*Network, error) {
 	return &Network{Model: m, Graph: g, Shapes: s}, err
 }
 
-// readsDiffer compares what the nodes of two models do and read, in their order.
+// readsDiffer compares what the nodes of two models do and read, in their order. Nodes whose outputs hold known content, such as shapes that
+// are put together, are not compared: those that read them are compared by that content.
 func readsDiffer(a, b *graph.Graph) string {
-	nodes := func(g *graph.Graph) []*graph.Node { // without those that hold constants, and those that only made constants
-		static := g.Static()
+	left, right := contentOf(a), contentOf(b)
+	nodes := func(g *graph.Graph, known func(v *graph.Value) ([]byte, bool)) []*graph.Node {
 		return slices.DeleteFunc(slices.Clone(g.Nodes), func(n *graph.Node) bool {
-			return !slices.ContainsFunc(n.Outputs, func(v *graph.Value) bool { return v != nil && !static[v.ID] })
+			return !slices.ContainsFunc(n.Outputs, func(v *graph.Value) bool {
+				if v == nil {
+					return false
+				}
+				_, ok := known(v)
+				return !ok
+			})
 		})
 	}
-	x, y := nodes(a), nodes(b)
+	x, y := nodes(a, left), nodes(b, right)
 	if len(x) != len(y) {
 		return fmt.Sprintf("it has %d nodes, not %d", len(y), len(x))
 	}
-	left, right := contentOf(a), contentOf(b)
 	for i, n := range x {
 		m := y[i]
 		if n.Op != m.Op || n.Domain != m.Domain || len(n.Inputs) != len(m.Inputs) || len(n.Proto.Attributes) != len(m.Proto.Attributes) {
@@ -273,34 +280,34 @@ func readsDiffer(a, b *graph.Graph) string {
 	return ""
 }
 
-// contentOf returns the bytes of constants, and of small integers that follow from constants.
+// contentOf returns the type, extents and elements of values whose content is known without a run: constants, what is computed from them, and shapes.
 func contentOf(g *graph.Graph) func(v *graph.Value) ([]byte, bool) {
-	static := g.Static()
 	s, err := shape.Infer(g, shape.Options{})
+	if err != nil {
+		return func(*graph.Value) ([]byte, bool) { return nil, false }
+	}
+	values := fold.New(g, s)
 	return func(v *graph.Value) ([]byte, bool) {
-		if v.Tensor != nil {
-			raw, err := v.Tensor.Raw()
-			return fmt.Appendf(raw, "%v%v", v.Tensor.DataType, v.Tensor.Dims), err == nil
+		in := s.Of(v)
+		t := v.Tensor
+		if is, ok := in.Ints(); t == nil && ok && in.Rank() <= 1 {
+			dims := []int64{int64(len(is))}
+			if in.Rank() == 0 {
+				dims = nil
+			}
+			t = onnxio.NewIntTensor("", in.Elem, dims, is)
 		}
-		if err != nil || !static[v.ID] {
+		if t == nil && v.Producer != nil && values.Can(v) {
+			if computed, err := values.Of(v); err == nil {
+				t = computed.Proto("")
+			}
+		}
+		if t == nil {
 			return nil, false
 		}
-		in := s.Of(v)
-		if is, ok := in.Ints(); ok {
-			raw, err := onnxio.NewIntTensor("", in.Elem, []int64{int64(len(is))}, is).Raw()
-			return fmt.Appendf(raw, "%v%v", in.Elem, dimsOf(in)), err == nil
-		}
-		return nil, false
+		raw, err := t.Raw()
+		return fmt.Appendf(bytes.Clone(raw), "%v%v", t.DataType, t.Dims), err == nil
 	}
-}
-
-func dimsOf(in *shape.Info) []int64 {
-	out := []int64{}
-	for a := range in.Dims {
-		n, _ := in.Fixed(a)
-		out = append(out, n)
-	}
-	return out
 }
 
 // finite runs the model at its new size and refuses outputs with infinities or NaN that the original does not have at its own.

@@ -180,7 +180,11 @@ func (t *terminal) figures(r *onnxprune.Report) {
 	for _, s := range r.InputShapes {
 		at = append(at, s.Name+" "+dims(s.Shape))
 	}
-	t.title("Cost, with inputs " + strings.Join(at, ", "))
+	with := "Cost, with inputs " + strings.Join(at, ", ")
+	if z := r.Size; z != nil {
+		with += fmt.Sprintf("; before at %dx%d", z.From.Width, z.From.Height)
+	}
+	t.title(with)
 	var rows [][]string
 	b, a := r.Before, r.After
 	for _, f := range []struct {
