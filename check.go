@@ -217,6 +217,12 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 		return nil, err
 	}
 	defer m.Close()
+	back := ""
+	if p.Size != nil {
+		if n, back, err = n.at(p.Size); err != nil {
+			return nil, err
+		}
+	}
 	notes := origin(n.Model, m, p)
 	if p.Repair != nil && len(p.Repair.Refits) > 0 {
 		cut, err := n.unrepaired(p, m)
@@ -248,7 +254,7 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	if err != nil {
 		return nil, foreign(err, notes)
 	}
-	v.Static, v.Notes = static, notes
+	v.Static, v.Notes, v.SizeBack = static, notes, back
 	return &v, nil
 }
 

@@ -2,8 +2,6 @@ package onnxprune
 
 import (
 	"context"
-	"math"
-	"slices"
 
 	"onnxprune/analysis/plan"
 	"onnxprune/onnxio"
@@ -72,15 +70,6 @@ type Measured struct {
 	MACs   int64  `json:"macs"`
 	Params int64  `json:"params"`
 	Bytes  int64  `json:"bytes"`
-	*evaluation.Result
-}
-
-// Resized is a model on pictures that were resized for a smaller input.
-type Resized struct {
-	Width  int     `json:"width"` // of the input, had it that size
-	Height int     `json:"height"`
-	MACs   int64   `json:"macs"`
-	Share  float64 `json:"share"` // of the MACs of the input's own size
 	*evaluation.Result
 }
 
@@ -290,77 +279,6 @@ func (e *evaluating) measured(n *Network, file string) *Measured {
 	return &Measured{File: file, MACs: k.MACs, Params: k.Params, Bytes: k.FileBytes}
 }
 
-// resize measures the original on pictures that are scaled as for a smaller input and laid on the same one, so that no other export is
-// needed. MACs are those of that smaller input.
-func (e *evaluating) resize(ctx context.Context) error {
-	g := e.gauge
-	width, height, err := g.canvas(ctx)
-	if err != nil {
-		return err
-	}
-	n := e.networks[0]
-	s, err := g.session(n.Model)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	full := e.measured(n, e.files[0]).MACs
-	longer := max(width, height)
-	for _, size := range e.sizes(longer) {
-		if size < 1 || size >= longer {
-			return usage("--sizes %d: the resize baseline takes sizes below the input's own, %d", size, longer)
-		}
-		share := float64(size) / float64(longer)
-		small := *g
-		small.prepare = g.prepare.Shrunk(share)
-		model := evaluation.Model{Run: needed(s, e.files[0]), Reader: g.reader}
-		models, tallies := []evaluation.Model{model}, []*evaluation.Tally{evaluation.NewTally(g.set, &model.Reader)}
-		e.stage("resize")
-		if err := evaluation.Run(ctx, small.loader(0).All, models, tallies, evaluation.Options{Workers: g.workers(), Progress: e.opt.Progress}); err != nil {
-			return err
-		}
-		e.out.Resize = append(e.out.Resize, Resized{Width: int(math.Round(share * float64(width))), Height: int(math.Round(share * float64(height))),
-			MACs: int64(math.Round(share * share * float64(full))), Share: share * share, Result: tallies[0].Result()})
-	}
-	return nil
-}
-
-// sizes of the resize baseline: steps of the stride, or finer ones where that gives less than four, down to half.
-func (e *evaluating) sizes(longer int) []int {
-	if len(e.opt.Sizes) > 0 {
-		out := slices.Clone(e.opt.Sizes)
-		slices.Sort(out)
-		slices.Reverse(out)
-		return slices.Compact(out)
-	}
-	step := 32
-	if d := e.out.Preprocessing; d != nil && d.Facts.Stride > 0 {
-		step = d.Facts.Stride
-	}
-	for step > 8 && longer/2/step < 4 {
-		step /= 2
-	}
-	var out []int
-	for size := longer - step; size >= longer/2; size -= step {
-		out = append(out, size)
-	}
-	return out
-}
-
-// canvas returns the size of the model's input.
-func (g *gauge) canvas(ctx context.Context) (width, height int, err error) {
-	if g.prepare == nil || evaluation.KindOf(g.set, g.reader.Head) == evaluation.Fidelity {
-		return 0, 0, usage("the resize baseline needs pictures with labels")
-	}
-	for item, err := range g.loader(1).All(ctx) {
-		if err != nil {
-			return 0, 0, err
-		}
-		return item.Placement.CanvasWidth, item.Placement.CanvasHeight, nil
-	}
-	return 0, 0, nil
-}
-
 // needed runs a session on those of the inputs that it has. Errors name the model's file.
 func needed(s session, file string) func(context.Context, inputs) (inputs, error) {
 	return func(ctx context.Context, in inputs) (inputs, error) {
@@ -370,21 +288,4 @@ func needed(s session, file string) func(context.Context, inputs) (inputs, error
 		}
 		return out, nil
 	}
-}
-
-// Rival returns what a smaller input would give at the MACs of the result, between the two nearest sizes; false where they are
-// outside of what was measured.
-func (e *Evaluation) Rival() (float64, bool) {
-	if e.Original == nil {
-		return 0, false
-	}
-	at := e.Result.MACs
-	macs, v := e.Original.MACs, e.Original.Value
-	for _, z := range e.Resize {
-		if at <= macs && at >= z.MACs && macs > z.MACs {
-			return z.Value + (v-z.Value)*float64(at-z.MACs)/float64(macs-z.MACs), true
-		}
-		macs, v = z.MACs, z.Value
-	}
-	return 0, false
 }

@@ -47,11 +47,11 @@ func describe(pruned *onnxio.Model, source string, p *plan.Plan, before, after C
 	}
 }
 
-// metadata says in the model itself where it comes from. A model from which nothing went stays as it is.
+// metadata says in the model itself where it comes from. A model in which nothing changed stays as it is.
 func (p *pruning) metadata() {
 	size := p.pruned.Size()
 	switch {
-	case p.plan.Empty() || p.opt.DryRun:
+	case p.unchanged() || p.opt.DryRun:
 		return
 	case p.opt.NoMetadata:
 		p.pruned.RemoveMetadata(metaPrefix) // what an earlier prune left is not true of this one

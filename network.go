@@ -33,6 +33,7 @@ type Network struct {
 	Channels *channels.Analysis
 
 	options Options
+	size    *plan.Size                // that made Model what it is; nil: it is the file's
 	inexact func() *channels.Analysis // what it would be with AllowInexact, worked out once
 	sized   func() (*channels.Analysis, string)
 }
@@ -176,6 +177,9 @@ func (n *Network) hint(err error, names []string) error {
 // Apply returns the pruned model. It shares weights with the network's model, which must stay open. A plan that was
 // made for another network is a RequestError.
 func (n *Network) Apply(p *plan.Plan) (*onnxio.Model, error) {
+	if p.Size != nil && n.size == nil {
+		return nil, refuse("the plan brings the model to the input size %dx%d first, which is done by a prune only: prune to a file, and go on with that", p.Size.To.Width, p.Size.To.Height)
+	}
 	m, err := rewrite.Apply(n.Model, p)
 	if err != nil {
 		return nil, refuse("%v", err)

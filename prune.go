@@ -25,6 +25,8 @@ type PruneOptions struct {
 	Request
 	Options
 
+	InputSize *InputSize // bring the model to another size of its picture first; nil: it keeps its size
+
 	Allocation *Allocation // what is cut follows from sensitivity curves; nil: Request says it
 
 	PlanIn  string // a plan file to carry out, made for this or another checkpoint of the same network
@@ -61,6 +63,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 	}{
 		{"check", p.check, false},
 		{"read", p.read, false},
+		{"resize", p.resize, opt.InputSize == nil && opt.PlanIn == ""},
 		{"analyse", p.analyse, false},
 		{"calibrate", p.calibrate, !o.calibrates()},
 		{"statistics", p.statistics, !o.calibrates()},
@@ -68,6 +71,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"weights", p.weigh, !o.Budget.set()},
 		{"select", p.choose, false},
 		{"rewrite", p.rewrite, false},
+		{"way back", p.wayBack, opt.DryRun || opt.Verify == VerifyOff},
 		{"prove", p.prove, opt.DryRun || opt.Verify == VerifyOff},
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"repair", p.repair, opt.DryRun || !o.repairs()},
@@ -97,7 +101,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 	if opt.Bench != nil {
 		_ = p.clock.run("bench", func() error { p.bench(ctx); return nil })
 	}
-	p.report.Accuracy = unmeasured(p.report.Output, p.plan.Empty())
+	p.report.Accuracy = unmeasured(p.report.Output, p.unchanged())
 	p.report.Stages = p.clock.stages
 	return &p.report, nil
 }
@@ -109,28 +113,34 @@ type pruning struct {
 	clock   clock
 	report  Report
 
-	model   *onnxio.Model
-	hash    func() string // SHA-256 of the model file
-	hashing bool          // it is worked out beside the analysis
-	network *Network
-	plan    *plan.Plan
-	pruned  *onnxio.Model
-	linked  *graph.Graph // of pruned
-	static  *proof.Report
-	planOut *planFile
+	original *onnxio.Model // the file
+	model    *onnxio.Model // what is pruned: the original, or what it is at another size
+	size     *plan.Size    // what made it that; nil: nothing
+	hash     func() string // SHA-256 of the model file
+	hashing  bool          // it is worked out beside the analysis
+	network  *Network
+	plan     *plan.Plan
+	pruned   *onnxio.Model
+	linked   *graph.Graph // of pruned
+	static   *proof.Report
+	back     string // what a change back to the old input size gives
+	planOut  *planFile
 
 	recovering recovering
 }
 
 func (p *pruning) close() {
 	p.planOut.drop()
-	if p.model != nil {
+	if p.original != nil {
 		if p.hashing {
 			p.hash() // no one may read the model any more
 		}
-		p.model.Close()
+		p.original.Close()
 	}
 }
+
+// unchanged reports whether the output is the input.
+func (p *pruning) unchanged() bool { return p.plan.Empty() && p.size.Empty() }
 
 // check refuses what can be refused before any work.
 func (p *pruning) check(context.Context) error {
@@ -147,6 +157,14 @@ func (p *pruning) check(context.Context) error {
 	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0 || len(p.opt.Protect) > 0 || p.opt.MaxRatio != 0 || p.opt.MinChannels != 0 ||
 		p.opt.Allocation != nil) {
 		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios, or --sensitivity")
+	}
+	if z := p.opt.InputSize; z != nil {
+		switch {
+		case z.Width < 1 || z.Height < 1:
+			return usage("--input-size %dx%d: width and height are at least 1", z.Width, z.Height)
+		case p.opt.PlanIn != "":
+			return usage("a plan says by itself which input size it makes: give --plan, or --input-size")
+		}
 	}
 	if p.opt.Bench != nil {
 		if p.opt.DryRun {
@@ -218,9 +236,10 @@ func plain(err error) error {
 }
 
 func (p *pruning) read(context.Context) (err error) {
-	if p.model, err = onnxio.Open(p.in); err != nil {
+	if p.original, err = onnxio.Open(p.in); err != nil {
 		return err
 	}
+	p.model = p.original
 	p.hash = sync.OnceValue(p.model.SHA256)
 	if p.opt.DryRun {
 		return nil
@@ -257,9 +276,20 @@ func (p *pruning) analyse(context.Context) (err error) {
 	if p.network, err = Analyze(p.model, p.opt.Options); err != nil {
 		return err
 	}
+	p.network.size = p.size
 	before, shapes := p.network.Cost()
+	if p.size != nil { // costs before are those of the file at its own size
+		g, s, err := infer(p.original, Options{})
+		if err != nil {
+			return err
+		}
+		before, _ = costOf(g, s, Options{})
+	}
 	p.report = Report{Tool: "onnxprune " + Version, Input: p.in, DryRun: p.opt.DryRun, Plan: p.opt.PlanIn,
-		InputShapes: shapes, Before: costs(before, p.model)}
+		InputShapes: shapes, Before: costs(before, p.original)}
+	if p.size != nil {
+		p.report.Size = describeSize(p.size)
+	}
 	if p.opt.DryRun || p.opt.Verify != VerifyMasked {
 		return nil
 	}
@@ -278,28 +308,37 @@ func (p *pruning) choose(context.Context) error {
 			p.note("%s", text)
 		}
 	}
-	if p.opt.PlanIn == "" {
+	switch {
+	case p.opt.PlanIn == "" && p.size != nil && len(p.opt.Params) == 0 && len(p.opt.Ratios) == 0 && !p.opt.Budget.set(): // the size alone
+		made, err := plan.Build(p.network.Channels, nil)
+		if err != nil {
+			return err
+		}
+		made.Source = plan.Source{File: p.model.Path, Bytes: p.original.Size()}
+		if p.opt.PlanOut != "" {
+			made.Source.SHA256 = p.hash()
+		}
+		p.plan = made
+	case p.opt.PlanIn == "":
 		made, choice, left, err := p.selected()
 		if err != nil {
 			return err
 		}
 		p.recovering.removed = choice.Removed
+		made.Source.Bytes = p.original.Size()
 		if p.opt.PlanOut != "" {
 			made.Source.SHA256 = p.hash()
 		}
 		p.plan, p.report.Left = made, leftOf(left)
 		p.bounds(choice.Bounded)
-	} else {
-		made, err := ReadPlan(p.opt.PlanIn)
-		if err != nil {
-			return err
+	default: // resize has read it
+		if p.plan.Source.SHA256 != "" && p.plan.Source.SHA256 != p.hash() {
+			p.note("the plan was made for another file (%s); its names and shapes fit this one", p.plan.Source.File)
 		}
-		if made.Source.SHA256 != "" && made.Source.SHA256 != p.hash() {
-			p.note("the plan was made for another file (%s); its names and shapes fit this one", made.Source.File)
-		}
-		made.Repair = nil // another checkpoint is repaired from statistics of its own
-		p.plan, p.recovering.removed = made, p.network.removedBy(made)
+		p.plan.Repair = nil // another checkpoint is repaired from statistics of its own
+		p.recovering.removed = p.network.removedBy(p.plan)
 	}
+	p.plan.Size = p.size
 	p.report.Cuts, p.report.Request, p.report.Tensors = p.plan.Cuts, p.plan.Request, tensorCuts(p.plan)
 	if p.report.Cuts == nil {
 		p.report.Cuts = []plan.Cut{}
@@ -309,8 +348,11 @@ func (p *pruning) choose(context.Context) error {
 	if odd := oddWidths(p.report.Weights, p.plan.Request.Align); odd != "" {
 		p.report.Warnings = append(p.report.Warnings, odd)
 	}
-	if p.plan.Empty() {
+	switch {
+	case p.unchanged():
 		p.note("no channel goes: the output is the input, byte for byte")
+	case p.plan.Empty() && len(p.plan.Request.Params) > 0:
+		p.note("no channel goes: only the input size changes")
 	}
 	return nil
 }
@@ -399,7 +441,10 @@ func (p *pruning) verify(ctx context.Context) error {
 		return &VerifyError{Msg: fmt.Sprintf("verification could not run: the masked original can not be made: %v", err), Err: err}
 	}
 	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, p.opt.Compare)
-	p.report.Verification.Static = p.static
+	p.report.Verification.Static, p.report.Verification.SizeBack = p.static, p.back
+	if err == nil && p.size != nil {
+		err = p.finite(ctx)
+	}
 	return err
 }
 
@@ -420,7 +465,7 @@ func (p *pruning) save(context.Context) (err error) {
 // least compiled for a run.
 func (p *pruning) reload(ctx context.Context) error {
 	if p.opt.Verify == VerifyLoad {
-		p.report.Verification = Verification{Mode: VerifyLoad, Status: "passed", Static: p.static,
+		p.report.Verification = Verification{Mode: VerifyLoad, Status: "passed", Static: p.static, SizeBack: p.back,
 			Summary: "the output was loaded again, its shapes are those that were worked out, and it compiles; it was not run"}
 	}
 	if st, err := os.Stat(p.out); err != nil || !st.Mode().IsRegular() {

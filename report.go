@@ -22,6 +22,7 @@ type Report struct {
 	Output       string             `json:"output,omitempty"` // "" where nothing was written
 	DryRun       bool               `json:"dry_run"`
 	Request      plan.Request       `json:"request"`
+	Size         *SizeReport        `json:"size,omitempty"`      // where the input size changed
 	Allocated    *Allocated         `json:"allocated,omitempty"` // where ratios follow from sensitivity curves
 	Plan         string             `json:"plan,omitempty"`      // the plan file that was replayed
 	PlanOut      string             `json:"plan_out,omitempty"`  // the plan file that was written
@@ -98,7 +99,8 @@ type Verification struct {
 	Mode       string         `json:"mode"`
 	Status     string         `json:"status"` // "passed", "not verified"
 	Summary    string         `json:"summary"`
-	Static     *proof.Report  `json:"static,omitempty"` // what was compared without a run
+	Static     *proof.Report  `json:"static,omitempty"`    // what was compared without a run
+	SizeBack   string         `json:"size_back,omitempty"` // what a change back to the original's input size gives
 	Comparison *verify.Report `json:"comparison,omitempty"`
 	Notes      []string       `json:"notes,omitempty"` // the pruned file says that it comes from another original, or another plan
 }

@@ -52,7 +52,6 @@ func (g *Graph) clone() *Graph {
 		case *SparseTensor:
 			f.child = cloned(x.clone(), &c.Sparse)
 		case *ValueInfo:
-			v := *x
 			list := &c.ValueInfos
 			switch f.num {
 			case 11:
@@ -60,7 +59,7 @@ func (g *Graph) clone() *Graph {
 			case 12:
 				list = &c.Outputs
 			}
-			f.child = cloned(&v, list)
+			f.child = cloned(x.clone(), list)
 		}
 	}
 	return &c
@@ -76,8 +75,7 @@ func (fn *Function) clone() *Function {
 		case *Attribute:
 			return cloned(x.clone(), &c.AttributeDefaults)
 		case *ValueInfo:
-			v := *x
-			return cloned(&v, &c.ValueInfos)
+			return cloned(x.clone(), &c.ValueInfos)
 		}
 		return e
 	})
@@ -120,6 +118,12 @@ func (a *Attribute) clone() *Attribute {
 			f.child = c.Sparse
 		}
 	}
+	return &c
+}
+
+func (v *ValueInfo) clone() *ValueInfo {
+	c := *v
+	c.fields = slices.Clone(v.fields) // setting a field moves the others
 	return &c
 }
 

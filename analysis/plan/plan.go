@@ -27,6 +27,7 @@ type Plan struct {
 	Source  Source  `json:"source"`
 	Request Request `json:"request"`
 
+	Size       *Size       `json:"size,omitempty"`       // another size of the input picture, which the model gets before all else; nil: none
 	Cuts       []Cut       `json:"cuts"`                 // for people: what was asked for, and what it did
 	Tensors    []Tensor    `json:"tensors"`              // constants that lose slices
 	Attributes []Attribute `json:"attributes,omitempty"` // attributes that change
@@ -151,15 +152,16 @@ type Mask struct {
 	Fill       int64  `json:"fill,omitempty"`   // what stands for zero: the zero point of a quantised weight
 }
 
-// Empty reports whether the plan changes nothing.
+// Empty reports whether no channel goes. What Size changes is not counted: it is carried out before.
 func (p *Plan) Empty() bool { return len(p.Tensors) == 0 && len(p.Operands) == 0 && len(p.Folds) == 0 }
 
 // SHA256 returns the hash, in hexadecimal, of what the plan changes: of its JSON without source, request and cuts, which
-// tell people where it came from, and without the repair that follows the cut. Two requests in other words that cut the same have the same
-// hash.
+// tell people where it came from, without the repair that follows the cut, and without the content of constants over cells, which follows from the
+// model. Two requests in other words that cut the same have the same hash.
 func (p *Plan) SHA256() string {
 	bare := *p
 	bare.Source, bare.Request, bare.Cuts, bare.Repair = Source{}, Request{}, nil, nil
+	bare.Size = p.Size.bare()
 	h := sha256.New()
 	_ = json.NewEncoder(h).Encode(&bare) // a hash takes everything
 	return hex.EncodeToString(h.Sum(nil))

@@ -41,6 +41,7 @@ type inference struct {
 	arena  []Dim           // what dims hands out
 
 	after func(v *graph.Value) *Info // set by After: what is known of a value's extents beforehand
+	visit Visitor                    // set by Resized
 }
 
 // dims returns n zero Dims.
@@ -202,7 +203,11 @@ func (inf *inference) scope(s *graph.Scope, depth int, lenient bool) error {
 			continue // a Constant node
 		}
 		c.node = n
-		if err := c.run(); err != nil {
+		run := c.run
+		if inf.visit != nil {
+			run = c.visited
+		}
+		if err := run(); err != nil {
 			err = explained(n, err)
 			if !lenient {
 				return err
@@ -218,16 +223,21 @@ func (inf *inference) scope(s *graph.Scope, depth int, lenient bool) error {
 }
 
 // nodeError is an error that names its node already.
-type nodeError struct{ msg string }
+type nodeError struct {
+	msg string
+	err error
+}
 
 func (e *nodeError) Error() string { return e.msg }
+
+func (e *nodeError) Unwrap() error { return e.err }
 
 func explained(n *graph.Node, err error) error {
 	var done *nodeError
 	if errors.As(err, &done) {
 		return err
 	}
-	return &nodeError{n.Title() + ": " + err.Error()}
+	return &nodeError{n.Title() + ": " + err.Error(), err}
 }
 
 func (c *call) run() error {
@@ -278,6 +288,12 @@ func (c *call) declare(v *graph.Value) {
 	in := &c.res.infos[v.ID]
 	t := v.Declared
 	if t == nil {
+		return
+	}
+	if c.visit != nil { // the shape is that of the old inputs
+		if in.Kind == onnxio.KindUnknown {
+			in.Kind, in.Elem = t.Kind, t.Elem
+		}
 		return
 	}
 	if in.Kind == onnxio.KindUnknown {

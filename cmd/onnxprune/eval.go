@@ -336,12 +336,20 @@ func (t *terminal) resized(r *onnxprune.Evaluation, shown []*onnxprune.Measured)
 		return
 	}
 	t.title("A smaller input instead of a prune (" + shown[0].File + ")")
-	columns := []column{{name: "input"}, {"MACs", true}, {"", true}, {shown[0].Metric, true}}
+	columns := []column{{name: "input"}, {"MACs", true}, {"", true}, {shown[0].Metric, true}, {"measured on", false}}
+	why := ""
 	rows := [][]string{}
 	for _, z := range r.Resize {
-		rows = append(rows, []string{fmt.Sprintf("%dx%d", z.Width, z.Height), thousands(z.MACs), fmt.Sprintf("%+.1f %%", 100*(z.Share-1)), share(z.Value)})
+		how := "the model at that size"
+		if z.How == onnxprune.HowCanvas {
+			how, why = "pictures of that size on the model's own input", z.Why
+		}
+		rows = append(rows, []string{fmt.Sprintf("%dx%d", z.Width, z.Height), thousands(z.MACs), fmt.Sprintf("%+.1f %%", 100*(z.Share-1)), share(z.Value), how})
 	}
 	t.table(columns, rows)
+	if why != "" {
+		t.printf("The model can not be brought to a size: %s\n", why)
+	}
 	if r.Original != nil && r.Result.MACs < r.Original.MACs {
 		if v, ok := r.Rival(); ok {
 			t.printf("At the MACs of %s a smaller input gives %s; it has %s\n", r.Result.File, share(v), share(r.Result.Value))

@@ -78,6 +78,7 @@ func requestFlags() []cli.Flag {
 
 func pruneFlags() []cli.Flag {
 	return slices.Concat(requestFlags(), recoveryFlags(), []cli.Flag{
+		&cli.StringSliceFlag{Name: "input-size", Usage: "bring the model to another size of its picture first: `WIDTHxHEIGHT`, or NAME:WIDTHxHEIGHT; repeatable"},
 		&cli.StringFlag{Name: "plan-out", Usage: "write the plan to a `FILE`"},
 		&cli.BoolFlag{Name: "force", Usage: "replace an existing output even where it is a model that onnxprune did not write"},
 		&cli.BoolFlag{Name: "no-metadata", Usage: "leave no entries of onnxprune in the output's metadata"},
@@ -192,10 +193,44 @@ func pruneOptions(c *cli.Context) (o onnxprune.PruneOptions, err error) {
 	if err := benchAfter(c, &o); err != nil {
 		return o, err
 	}
+	if o.InputSize, err = inputSize(c); err != nil {
+		return o, err
+	}
 	if o.Request, o.Allocation, err = request(c); err != nil {
 		return o, err
 	}
 	return o, recovery(c, &o)
+}
+
+// inputSize reads --input-size: one size, for the picture or for the inputs that are named.
+func inputSize(c *cli.Context) (*onnxprune.InputSize, error) {
+	var out *onnxprune.InputSize
+	for _, s := range c.StringSlice("input-size") {
+		bad := func(why string) (*onnxprune.InputSize, error) {
+			return nil, &onnxprune.UsageError{Msg: fmt.Sprintf("--input-size %q %s", s, why)}
+		}
+		at := strings.LastIndex(s, ":")
+		name, size := s[:max(at, 0)], s[at+1:]
+		w, h, ok := strings.Cut(size, "x")
+		width, err1 := strconv.ParseInt(w, 10, 64)
+		height, err2 := strconv.ParseInt(h, 10, 64)
+		switch {
+		case !ok || err1 != nil || err2 != nil || at == 0:
+			return bad("is not of the form 576x576 or NAME:576x576, width before height")
+		case width < 1 || height < 1:
+			return bad("is no size of a picture: width and height are at least 1 pixel")
+		case out == nil:
+			out = &onnxprune.InputSize{Width: width, Height: height}
+		case out.Width != width || out.Height != height:
+			return bad("is another size than the one before: a picture and what belongs to it have one size")
+		case name == "" || len(out.Inputs) == 0:
+			return bad("is a second size: name the inputs, as NAME:576x576")
+		}
+		if name != "" {
+			out.Inputs = append(out.Inputs, name)
+		}
+	}
+	return out, nil
 }
 
 // request reads requestFlags, but for --plan.

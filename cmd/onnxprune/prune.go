@@ -56,9 +56,13 @@ func pruneFile(c *cli.Context, t *terminal, in, out string, opt onnxprune.PruneO
 
 // report prints what a prune did.
 func (t *terminal) report(r *onnxprune.Report) {
-	if r.Budget != nil {
+	if r.Size != nil {
+		t.size(r)
+	}
+	switch {
+	case r.Budget != nil:
 		t.widths(r)
-	} else {
+	case r.Size == nil || len(r.Weights) > 0:
 		t.cuts(r)
 	}
 	t.figures(r)
@@ -98,6 +102,27 @@ func seconds(s float64) string {
 		return fmt.Sprintf("%.2f s", s)
 	}
 	return fmt.Sprintf("%.0f s", s)
+}
+
+// size prints what another input size changed.
+func (t *terminal) size(r *onnxprune.Report) {
+	z := r.Size
+	t.title(fmt.Sprintf("%s of %s: %dx%d -> %dx%d (width x height)", strings.Join(z.Inputs, ", "), r.Input, z.From.Width, z.From.Height, z.To.Width, z.To.Height))
+	t.printf("%s, %s, %s, %s\n", plural(z.Operands, "operand"), plural(z.Attributes, "attribute"), plural(len(z.Grids), "constant"), plural(z.Declared, "declared shape"))
+	var rows [][]string
+	for _, g := range z.Grids {
+		exact := "yes"
+		if !g.Exact {
+			exact = "to rounding"
+		}
+		rows = append(rows, []string{g.Name, g.What, strings.Join(g.Levels, ", "), exact})
+	}
+	if len(rows) > 0 {
+		t.table([]column{{"constant", false}, {"holds", false}, {"maps", false}, {"exact", false}}, rows)
+	}
+	for _, e := range z.Metadata {
+		t.printf("metadata %s: %s\n", e.Key, e.Value)
+	}
 }
 
 // cuts prints a row for every weight that lost channels.
@@ -155,7 +180,11 @@ func (t *terminal) figures(r *onnxprune.Report) {
 	for _, s := range r.InputShapes {
 		at = append(at, s.Name+" "+dims(s.Shape))
 	}
-	t.title("Cost, with inputs " + strings.Join(at, ", "))
+	with := "Cost, with inputs " + strings.Join(at, ", ")
+	if z := r.Size; z != nil {
+		with += fmt.Sprintf("; before at %dx%d", z.From.Width, z.From.Height)
+	}
+	t.title(with)
 	var rows [][]string
 	b, a := r.Before, r.After
 	for _, f := range []struct {
@@ -183,6 +212,9 @@ func (t *terminal) verification(v onnxprune.Verification) {
 	t.title("Verification")
 	if s := v.Static; s != nil {
 		t.printf("every node, attribute and tensor is what the original and the plan make it: %d nodes, %d tensors, %d of them cut\n", s.Nodes, s.Tensors, s.Cut)
+	}
+	if v.SizeBack != "" {
+		t.printf("back at the old input size it is %s\n", v.SizeBack)
 	}
 	if v.Comparison != nil {
 		t.comparison(v.Comparison)
