@@ -144,7 +144,7 @@ func (n *Network) compare(ctx context.Context, twin, pruned *onnxio.Model, p *pl
 	if err != nil {
 		return out, refuse("%v", err)
 	}
-	opt.Shapes, opt.Kept, opt.Original = n.options.InputShapes, plan.Kept(n.Channels, removed), n.Model
+	opt.Shapes, opt.Kept, opt.Inexact = n.options.InputShapes, plan.Kept(n.Channels, removed), len(p.Inexact) > 0
 	r, err := verify.Compare(ctx, twin, pruned, opt)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -159,6 +159,9 @@ func (n *Network) compare(ctx context.Context, twin, pruned *onnxio.Model, p *pl
 			return out, &VerifyError{Msg: "verification failed: " + r.Decided, Report: r}
 		}
 		out.Summary = "inexact by nature (" + strings.Join(p.Inexact, "; ") + "): that the pruned model runs was required, the differences are for information"
+		if r.Original != nil {
+			out.Summary += "; " + r.Original.String()
+		}
 		return out, nil
 	}
 	if !r.Pass {
@@ -250,6 +253,7 @@ func Verify(ctx context.Context, original, pruned, planFile string, opt Options,
 	if err != nil {
 		return nil, refuse("%v", err)
 	}
+	cmp.Original = n.Model
 	v, err := n.compare(ctx, twin, m, p, cmp)
 	if err != nil {
 		return nil, foreign(err, notes)

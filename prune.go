@@ -440,7 +440,9 @@ func (p *pruning) verify(ctx context.Context) error {
 	if err != nil {
 		return &VerifyError{Msg: fmt.Sprintf("verification could not run: the masked original can not be made: %v", err), Err: err}
 	}
-	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, p.opt.Compare)
+	opt := p.opt.Compare
+	opt.Original = p.model
+	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, opt)
 	p.report.Verification.Static, p.report.Verification.SizeBack = p.static, p.back
 	if err == nil && p.size != nil {
 		err = p.finite(ctx)

@@ -20,7 +20,7 @@ func (c *comparison) decide() {
 		case o.Pass && o.empty:
 			weak = append(weak, o)
 		case o.Pass:
-		case s.behind[o.Name]:
+		case s.behind[o.Name] && o.led:
 			jumped = append(jumped, o)
 		default:
 			wrong = append(wrong, o)

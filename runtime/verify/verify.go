@@ -45,8 +45,10 @@ type Options struct {
 
 	// Kept says which indices the candidate keeps of values inside of the model, by name and axis: plan.Kept. Without it such values are not compared.
 	Kept map[string]map[int][]int
-	// Original, where given, is run too, and the report says how far the candidate is from it.
+	// Original, where given, is run too, and the report says how far a candidate that passes is from it; where Inexact says that the reference can not be
+	// equal, any candidate that runs.
 	Original *onnxio.Model
+	Inexact  bool
 
 	Progress func(done, total int, what string) // called between steps; may be nil
 }
@@ -61,7 +63,7 @@ type Report struct {
 	Inputs   []Input       `json:"inputs"`             // of the first run
 	Outputs  []Output      `json:"outputs"`            // of whole runs
 	Values   Values        `json:"values"`             // inside of the models, node by node
-	Original *Drift        `json:"original,omitempty"` // against the original itself, where it passes
+	Original *Drift        `json:"original,omitempty"` // against the original itself
 	Cut      *Cut          `json:"cut,omitempty"`      // what was not run, because the runtime can not
 	Decided  string        `json:"decided"`            // which comparison decided, in words
 	Inexact  []string      `json:"inexact,omitempty"`  // why the twin can not be equal, from the plan
@@ -101,6 +103,7 @@ type Output struct {
 	hard     bool   // the problem is none of size: no tolerance would help
 	empty    bool   // no elements, or zero everywhere
 	nothing  bool   // the reference gives no number at all
+	led      bool   // an output that passes where every node is given the reference's inputs
 
 	ranges, most, noise []float64 // by slice: range, largest difference, and what another order of sums changes
 	run                 int
@@ -135,7 +138,7 @@ func Compare(ctx context.Context, reference, candidate *onnxio.Model, opt Option
 	if err := c.prove(ctx); err != nil {
 		return nil, err
 	}
-	if c.report.Pass && opt.Original != nil {
+	if ran := len(c.got) == len(c.sets); opt.Original != nil && (c.report.Pass || opt.Inexact && ran) {
 		c.steps += 1 + len(c.sets)
 		if err := c.drift(ctx); err != nil {
 			return nil, err
@@ -277,6 +280,7 @@ func (c *comparison) run(ctx context.Context, m *meeting, first, second *runtime
 		if err1 != nil {
 			return c.runError(ctx, c.reference, err1)
 		}
+		led := got
 		if err2 == nil && c.walk.replaced {
 			got, err2 = c.alone(ctx, c.candidate, second, i)
 		} else {
@@ -293,6 +297,9 @@ func (c *comparison) run(ctx context.Context, m *meeting, first, second *runtime
 		for _, name := range names {
 			o := c.limits.judge(name, want[name], got[name])
 			o.empty, o.Before = hollow(want[name]), c.before[name]
+			if o.led = o.Pass; !o.Pass {
+				o.led = c.limits.judge(name, want[name], led[name]).Pass
+			}
 			outs = append(outs, o)
 		}
 		c.want, c.got, c.outputs = append(c.want, want), append(c.got, got), append(c.outputs, outs)
@@ -346,9 +353,11 @@ func worstOf(runs [][]Output) []Output {
 	out := slices.Clone(runs[0])
 	for _, outs := range runs[1:] {
 		for i, o := range outs {
+			led := o.led && out[i].led
 			if worse(o, out[i]) {
 				out[i] = o
 			}
+			out[i].led = led
 		}
 	}
 	return out

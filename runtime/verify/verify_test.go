@@ -288,6 +288,30 @@ func TestNothingIsProvenByAnEmptyOutputAlone(t *testing.T) {
 	}
 }
 
+// counted picks what is above a threshold, and returns how much that is; doubled counts it twice.
+func counted(offset float32, doubled bool) *onnxio.Model {
+	b := testmodels.New(17)
+	x := b.Input("x", onnxio.Float, 4)
+	y := b.Add(b.Mul(x, b.Const(float32(0))), b.Const([]float32{1, 2, 3, offset}))
+	picked := b.Node("NonZero", []string{b.Node("Greater", []string{y, b.Const(float32(1.5))})})
+	if doubled {
+		picked = b.Node("Concat", []string{picked, picked}, testmodels.Attrs{"axis": 1})
+	}
+	b.NodeTo("Shape", []string{picked}, []string{"n"})
+	b.Output("n", onnxio.Int64, 2)
+	return b.Model()
+}
+
+func TestAnOutputBehindAPickMustBeRightWhereThePicksAreTheSame(t *testing.T) {
+	const above, below = 1.5000001, 1.5
+	if r := compare(t, counted(below, false), counted(above, false), verify.Options{}); !r.Pass || find(t, r, "n").Pass {
+		t.Errorf("a pick more or less: got %v: %s", r.Pass, r.Decided)
+	}
+	if r := compare(t, counted(below, false), counted(above, true), verify.Options{}); r.Pass {
+		t.Errorf("twice as many: passed: %s", r.Decided)
+	}
+}
+
 func TestAnOperatorWithoutAKernelIsNamed(t *testing.T) {
 	b := testmodels.New(17)
 	b.Output(b.Node("some.domain::Strange", []string{b.Input("x", onnxio.Float, 1)}), onnxio.Float, 1)
