@@ -100,8 +100,13 @@ func Evaluate(ctx context.Context, model string, opt EvaluateOptions) (*Evaluati
 		return nil, usage("%s has no labels: what is left is the fidelity to another model: --against ORIGINAL.onnx, or a prune (--params and --ratios, or --plan)", opt.Data.Path)
 	}
 	e.report()
-	if err := e.measure(ctx); err != nil {
+	all, err := e.measure(ctx)
+	if err != nil {
 		return nil, err
+	}
+	e.out.Result = all[len(all)-1]
+	if len(all) > 1 {
+		e.out.Original = all[0]
 	}
 	if opt.Resize {
 		if err := e.resize(ctx); err != nil {
@@ -214,8 +219,8 @@ func (e *evaluating) report() {
 	}
 }
 
-// measure runs the models side by side over the pictures.
-func (e *evaluating) measure(ctx context.Context) error {
+// measure runs the models side by side over the pictures, and returns what came of each.
+func (e *evaluating) measure(ctx context.Context) (all []*Measured, err error) {
 	g := e.gauge
 	var models []evaluation.Model
 	var tallies []*evaluation.Tally
@@ -224,17 +229,17 @@ func (e *evaluating) measure(ctx context.Context) error {
 		if i > 0 {
 			other := *g
 			if err := other.findHead(ctx, n.Model); err != nil {
-				return err
+				return nil, err
 			}
 			if len(other.reader.Raw) != len(g.reader.Raw) || (other.reader.Head == nil) != (g.reader.Head == nil) {
-				return refuse("%s and %s have different heads, which can not be compared", e.files[0], e.files[i])
+				return nil, refuse("%s and %s have different heads, which can not be compared", e.files[0], e.files[i])
 			}
 			reader = other.reader
 			reader.Classes = g.reader.Classes
 		}
 		s, err := g.session(n.Model)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer s.Close()
 		e.out.Engine = s.Engine()
@@ -245,7 +250,7 @@ func (e *evaluating) measure(ctx context.Context) error {
 	opt := evaluation.Options{Workers: g.workers(), Progress: e.opt.Progress}
 	if e.opt.SavePredictions != "" {
 		if h := g.reader.Head; h == nil || h.Task != heads.Detection {
-			return usage("--save-predictions: the model detects no boxes")
+			return nil, usage("--save-predictions: the model detects no boxes")
 		}
 		found = &predictions{set: g.set, of: len(models) - 1}
 		opt.Each = found.add
@@ -253,25 +258,21 @@ func (e *evaluating) measure(ctx context.Context) error {
 	e.stage("evaluate")
 	loader := g.loader(0)
 	if err := evaluation.Run(ctx, loader.All, models, tallies, opt); err != nil {
-		return err
+		return nil, err
 	}
 	e.out.Broken = loader.Broken()
 	for i, n := range e.networks {
 		m := e.measured(n, e.files[i])
 		m.Result = tallies[i].Result()
-		if i == len(e.networks)-1 {
-			e.out.Result = m
-		} else {
-			e.out.Original = m
-		}
+		all = append(all, m)
 	}
 	if found != nil {
 		if err := found.write(e.opt.SavePredictions); err != nil {
-			return err
+			return nil, err
 		}
 		e.out.Predictions = e.opt.SavePredictions
 	}
-	return nil
+	return all, nil
 }
 
 func (e *evaluating) stage(name string) {
@@ -371,16 +372,21 @@ func needed(s session, file string) func(context.Context, inputs) (inputs, error
 // Rival returns what a smaller input would give at the MACs of the result, between the two nearest sizes; false where they are
 // outside of what was measured.
 func (e *Evaluation) Rival() (float64, bool) {
+	return e.rival(func(r *evaluation.Result) float64 { return r.Value })
+}
+
+func (e *Evaluation) rival(figure func(*evaluation.Result) float64) (float64, bool) {
 	if e.Original == nil {
 		return 0, false
 	}
 	at := e.Result.MACs
-	macs, v := e.Original.MACs, e.Original.Value
+	macs, v := e.Original.MACs, figure(e.Original.Result)
 	for _, z := range e.Resize {
+		w := figure(z.Result)
 		if at <= macs && at >= z.MACs && macs > z.MACs {
-			return z.Value + (v-z.Value)*float64(at-z.MACs)/float64(macs-z.MACs), true
+			return w + (v-w)*float64(at-z.MACs)/float64(macs-z.MACs), true
 		}
-		macs, v = z.MACs, z.Value
+		macs, v = z.MACs, w
 	}
 	return 0, false
 }

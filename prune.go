@@ -31,6 +31,9 @@ type PruneOptions struct {
 	PlanOut string // where to write the plan; "": nowhere
 	DryRun  bool   // work everything out, write nothing, run nothing
 
+	Data   Data   // on which the accuracy is measured before and after; no path: it is not
+	Engine Engine // that measures
+
 	Calibration Calibration
 	Repair      string // RepairAuto ("" too), RepairLeastSquares or RepairNone
 
@@ -62,6 +65,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"check", p.check, false},
 		{"read", p.read, false},
 		{"analyse", p.analyse, false},
+		{"data", p.data, opt.Data.Path == ""},
 		{"calibrate", p.calibrate, !o.calibrates()},
 		{"statistics", p.statistics, !o.calibrates()},
 		{"curves", p.curves, o.Criterion != importance.Reconstruction},
@@ -71,6 +75,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"prove", p.prove, opt.DryRun || opt.Verify == VerifyOff},
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"repair", p.repair, opt.DryRun || !o.repairs()},
+		{"measure", p.measure, opt.Data.Path == ""},
 		{"save", p.save, opt.DryRun},
 		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
 	} {
@@ -97,7 +102,9 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 	if opt.Bench != nil {
 		_ = p.clock.run("bench", func() error { p.bench(ctx); return nil })
 	}
-	p.report.Accuracy = unmeasured(p.report.Output, p.plan.Empty())
+	if !p.report.Accuracy.Measured {
+		p.report.Accuracy = unmeasured(p.report.Output, p.plan.Empty())
+	}
 	p.report.Stages = p.clock.stages
 	return &p.report, nil
 }
@@ -115,11 +122,13 @@ type pruning struct {
 	network *Network
 	plan    *plan.Plan
 	pruned  *onnxio.Model
-	linked  *graph.Graph // of pruned
+	cut     *onnxio.Model // pruned as it was before any repair
+	linked  *graph.Graph  // of pruned
 	static  *proof.Report
 	planOut *planFile
 
 	recovering recovering
+	gauge      *gauge // nil where there is no data to measure on
 }
 
 func (p *pruning) close() {
@@ -147,6 +156,9 @@ func (p *pruning) check(context.Context) error {
 	if p.opt.PlanIn != "" && (len(p.opt.Params) > 0 || len(p.opt.Ratios) > 0 || len(p.opt.Protect) > 0 || p.opt.MaxRatio != 0 || p.opt.MinChannels != 0 ||
 		p.opt.Allocation != nil) {
 		return usage("a plan says by itself what is cut: give --plan, or --params and --ratios, or --sensitivity")
+	}
+	if p.opt.DryRun && p.opt.Data.Path != "" {
+		return usage("a dry run runs nothing, so it can not measure accuracy: leave --data out")
 	}
 	if p.opt.Bench != nil {
 		if p.opt.DryRun {
@@ -344,6 +356,7 @@ func (p *pruning) rewrite(context.Context) (err error) {
 	p.linked = linked
 	p.report.After = costs(after, p.pruned)
 	p.metadata()
+	p.cut = p.pruned
 	p.notes()
 	p.report.Verification = Verification{Mode: VerifyOff, Status: "not verified", Summary: "not verified: verification was switched off"}
 	if p.opt.DryRun {
@@ -398,7 +411,13 @@ func (p *pruning) verify(ctx context.Context) error {
 	if err != nil {
 		return &VerifyError{Msg: fmt.Sprintf("verification could not run: the masked original can not be made: %v", err), Err: err}
 	}
-	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, p.opt.Compare)
+	opt := p.opt.Compare
+	if len(opt.Inputs) == 0 {
+		if opt.Samples, err = p.samples(ctx, max(opt.Runs, 1)); err != nil {
+			return err
+		}
+	}
+	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, opt)
 	p.report.Verification.Static = p.static
 	return err
 }
