@@ -59,10 +59,10 @@ func ap50(r *evaluation.Result) *float64 {
 
 // SmallerInput is what the original would give with a smaller input that takes the MACs of the pruned model: a line between the two sizes nearest to it.
 type SmallerInput struct {
-	MACs   int64       `json:"macs"`
-	Value  float64     `json:"value"`
-	AP50   *float64    `json:"map50,omitempty"`
-	Better bool        `json:"better"` // it keeps more than the prune does
+	MACs   int64         `json:"macs"`
+	Value  float64       `json:"value"`
+	AP50   *float64      `json:"map50,omitempty"`
+	Better bool          `json:"better"` // it keeps more than the prune does
 	Sizes  []SmallerSize `json:"sizes"`  // that were measured, the largest first
 }
 
@@ -87,6 +87,9 @@ func unmeasured(out string, same bool) Accuracy {
 
 // data opens the data set, so that one that does not suit the model is refused before the work.
 func (p *pruning) data(ctx context.Context) (err error) {
+	if p.size != nil { // two originals, and pictures of two sizes
+		return usage("--data measures a prune at the model's own input size; measure %s by `onnxprune eval %s --data %s --against %s`", p.out, p.out, p.opt.Data.Path, p.in)
+	}
 	p.gauge, err = newGauge(ctx, p.model, p.opt.Data, p.opt.InputShapes, p.opt.Engine)
 	return err
 }
@@ -97,7 +100,7 @@ func (p *pruning) measure(ctx context.Context) error {
 		return nil
 	}
 	stage, step := p.counted()
-	e := &evaluating{opt: EvaluateOptions{Options: p.opt.Options, Engine: p.opt.Engine, Stage: stage, Progress: step}, gauge: p.gauge,
+	e := &evaluating{opt: EvaluateOptions{Options: p.opt.Options, Data: p.opt.Data, Engine: p.opt.Engine, Stage: stage, Progress: step}, gauge: p.gauge,
 		networks: []*Network{p.network}, files: []string{p.in}}
 	add := func(m *onnxio.Model, file string) error {
 		n, err := Analyze(m, p.opt.Options)
