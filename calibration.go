@@ -41,7 +41,7 @@ const (
 // CalibrationReport says what a calibration ran on.
 type CalibrationReport struct {
 	Path       string           `json:"path"`
-	StandIn    bool             `json:"stand_in"` // no pictures were given: the demo's took their place
+	StandIn    bool             `json:"stand_in"` // no pictures were given: the demo's calibration pictures took their place
 	Pictures   int              `json:"pictures"`
 	Held       int              `json:"held_out"` // of these: nothing is fitted to them
 	Broken     []dataset.Broken `json:"broken"`
@@ -99,7 +99,7 @@ func sample(ctx context.Context, m *onnxio.Model, c Calibration, shapes map[stri
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		c.Path, s.report.StandIn, s.report.Path = dir, true, "the demo's pictures"
+		c.Path, s.report.StandIn, s.report.Path = dir, true, "the demo's calibration pictures"
 	}
 	open := c.Set
 	open.Model = m
@@ -286,17 +286,17 @@ func (s *sampled) hold(n int) (fit, held *subset) {
 	return fit, held
 }
 
-// demoPictures writes the demo's pictures to a folder of their own.
+// demoPictures writes the demo's calibration pictures to a folder of their own.
 func demoPictures() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "onnxprune-calibration-"); err != nil {
 		return "", err
 	}
-	files := testmodels.DemoImages()
-	names, err := fs.Glob(files, "images/*.png")
+	files := testmodels.CalibrationImages()
+	names, err := fs.Glob(files, "*.png")
 	for _, name := range names {
 		var b []byte
 		if b, err = fs.ReadFile(files, name); err == nil {
-			err = os.WriteFile(filepath.Join(dir, filepath.Base(name)), b, 0o600)
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
 		}
 		if err != nil {
 			break

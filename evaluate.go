@@ -89,8 +89,13 @@ func Evaluate(ctx context.Context, model string, opt EvaluateOptions) (*Evaluati
 		return nil, usage("%s has no labels: what is left is the fidelity to another model: --against ORIGINAL.onnx, or a prune (--params and --ratios, or --plan)", opt.Data.Path)
 	}
 	e.report()
-	if err := e.measure(ctx); err != nil {
+	all, err := e.measure(ctx)
+	if err != nil {
 		return nil, err
+	}
+	e.out.Result = all[len(all)-1]
+	if len(all) > 1 {
+		e.out.Original = all[0]
 	}
 	if opt.Resize {
 		if err := e.resize(ctx); err != nil {
@@ -207,8 +212,8 @@ func (e *evaluating) report() {
 	}
 }
 
-// measure runs the models side by side over the pictures.
-func (e *evaluating) measure(ctx context.Context) error {
+// measure runs the models side by side over the pictures, and returns what came of each.
+func (e *evaluating) measure(ctx context.Context) (all []*Measured, err error) {
 	g := e.gauge
 	var models []evaluation.Model
 	var tallies []*evaluation.Tally
@@ -217,17 +222,17 @@ func (e *evaluating) measure(ctx context.Context) error {
 		if i > 0 {
 			other := *g
 			if err := other.findHead(ctx, n.Model); err != nil {
-				return err
+				return nil, err
 			}
 			if len(other.reader.Raw) != len(g.reader.Raw) || (other.reader.Head == nil) != (g.reader.Head == nil) {
-				return refuse("%s and %s have different heads, which can not be compared", e.files[0], e.files[i])
+				return nil, refuse("%s and %s have different heads, which can not be compared", e.files[0], e.files[i])
 			}
 			reader = other.reader
 			reader.Classes = g.reader.Classes
 		}
 		s, err := g.session(n.Model)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer s.Close()
 		e.out.Engine = s.Engine()
@@ -238,7 +243,7 @@ func (e *evaluating) measure(ctx context.Context) error {
 	opt := evaluation.Options{Workers: g.workers(), Progress: e.opt.Progress}
 	if e.opt.SavePredictions != "" {
 		if h := g.reader.Head; h == nil || h.Task != heads.Detection {
-			return usage("--save-predictions: the model detects no boxes")
+			return nil, usage("--save-predictions: the model detects no boxes")
 		}
 		found = &predictions{set: g.set, of: len(models) - 1}
 		opt.Each = found.add
@@ -246,25 +251,21 @@ func (e *evaluating) measure(ctx context.Context) error {
 	e.stage("evaluate")
 	loader := g.loader(0)
 	if err := evaluation.Run(ctx, loader.All, models, tallies, opt); err != nil {
-		return err
+		return nil, err
 	}
 	e.out.Broken = loader.Broken()
 	for i, n := range e.networks {
 		m := e.measured(n, e.files[i])
 		m.Result = tallies[i].Result()
-		if i == len(e.networks)-1 {
-			e.out.Result = m
-		} else {
-			e.out.Original = m
-		}
+		all = append(all, m)
 	}
 	if found != nil {
 		if err := found.write(e.opt.SavePredictions); err != nil {
-			return err
+			return nil, err
 		}
 		e.out.Predictions = e.opt.SavePredictions
 	}
-	return nil
+	return all, nil
 }
 
 func (e *evaluating) stage(name string) {

@@ -33,6 +33,9 @@ type PruneOptions struct {
 	PlanOut string // where to write the plan; "": nowhere
 	DryRun  bool   // work everything out, write nothing, run nothing
 
+	Data   Data   // on which the accuracy is measured before and after; no path: it is not
+	Engine Engine // that measures
+
 	Calibration Calibration
 	Repair      string // RepairAuto ("" too), RepairLeastSquares or RepairNone
 
@@ -65,6 +68,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"read", p.read, false},
 		{"resize", p.resize, opt.InputSize == nil && opt.PlanIn == ""},
 		{"analyse", p.analyse, false},
+		{"data", p.data, opt.Data.Path == ""},
 		{"calibrate", p.calibrate, !o.calibrates()},
 		{"statistics", p.statistics, !o.calibrates()},
 		{"curves", p.curves, o.Criterion != importance.Reconstruction},
@@ -75,6 +79,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"prove", p.prove, opt.DryRun || opt.Verify == VerifyOff},
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"repair", p.repair, opt.DryRun || !o.repairs()},
+		{"measure", p.measure, opt.Data.Path == ""},
 		{"save", p.save, opt.DryRun},
 		{"reload", p.reload, opt.DryRun || opt.Verify == VerifyOff},
 	} {
@@ -101,7 +106,9 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 	if opt.Bench != nil {
 		_ = p.clock.run("bench", func() error { p.bench(ctx); return nil })
 	}
-	p.report.Accuracy = unmeasured(p.report.Output, p.unchanged())
+	if !p.report.Accuracy.Measured {
+		p.report.Accuracy = unmeasured(p.report.Output, p.unchanged())
+	}
 	p.report.Stages = p.clock.stages
 	return &p.report, nil
 }
@@ -121,12 +128,14 @@ type pruning struct {
 	network  *Network
 	plan     *plan.Plan
 	pruned   *onnxio.Model
-	linked   *graph.Graph // of pruned
+	cut      *onnxio.Model // pruned as it was before any repair
+	linked   *graph.Graph  // of pruned
 	static   *proof.Report
 	back     string // what a change back to the old input size gives
 	planOut  *planFile
 
 	recovering recovering
+	gauge      *gauge // nil where there is no data to measure on
 }
 
 func (p *pruning) close() {
@@ -165,6 +174,9 @@ func (p *pruning) check(context.Context) error {
 		case p.opt.PlanIn != "":
 			return usage("a plan says by itself which input size it makes: give --plan, or --input-size")
 		}
+	}
+	if p.opt.DryRun && p.opt.Data.Path != "" {
+		return usage("a dry run runs nothing, so it can not measure accuracy: leave --data out")
 	}
 	if p.opt.Bench != nil {
 		if p.opt.DryRun {
@@ -386,6 +398,7 @@ func (p *pruning) rewrite(context.Context) (err error) {
 	p.linked = linked
 	p.report.After = costs(after, p.pruned)
 	p.metadata()
+	p.cut = p.pruned
 	p.notes()
 	p.report.Verification = Verification{Mode: VerifyOff, Status: "not verified", Summary: "not verified: verification was switched off"}
 	if p.opt.DryRun {
@@ -440,7 +453,13 @@ func (p *pruning) verify(ctx context.Context) error {
 	if err != nil {
 		return &VerifyError{Msg: fmt.Sprintf("verification could not run: the masked original can not be made: %v", err), Err: err}
 	}
-	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, p.opt.Compare)
+	opt := p.opt.Compare
+	if len(opt.Inputs) == 0 {
+		if opt.Samples, err = p.samples(ctx, max(opt.Runs, 1)); err != nil {
+			return err
+		}
+	}
+	p.report.Verification, err = p.network.compare(ctx, twin, p.pruned, p.plan, opt)
 	p.report.Verification.Static, p.report.Verification.SizeBack = p.static, p.back
 	if err == nil && p.size != nil {
 		err = p.finite(ctx)

@@ -2,7 +2,6 @@ package onnxprune
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -103,23 +102,6 @@ type Verification struct {
 	SizeBack   string         `json:"size_back,omitempty"` // what a change back to the original's input size gives
 	Comparison *verify.Report `json:"comparison,omitempty"`
 	Notes      []string       `json:"notes,omitempty"` // the pruned file says that it comes from another original, or another plan
-}
-
-// Accuracy says what is known of how good the pruned model still is: without data nothing.
-type Accuracy struct {
-	Measured bool   `json:"measured"`
-	Summary  string `json:"summary"`
-}
-
-// unmeasured says how the accuracy of a prune without data is measured.
-func unmeasured(out string, same bool) Accuracy {
-	switch {
-	case same:
-		return Accuracy{Summary: "accuracy is that of the input, which the output equals byte for byte"}
-	case out == "":
-		out = "OUT"
-	}
-	return Accuracy{Summary: fmt.Sprintf("accuracy was not measured; `onnxprune eval %s --data DIR` does", out)}
 }
 
 func costs(c *cost.Report, m *onnxio.Model) Cost {

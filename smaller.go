@@ -143,16 +143,21 @@ func (g *gauge) canvas(ctx context.Context) (width, height int, err error) {
 // Rival returns what a smaller input would give at the MACs of the result, between the two nearest sizes; false where they are
 // outside of what was measured.
 func (e *Evaluation) Rival() (float64, bool) {
+	return e.rival(func(r *evaluation.Result) float64 { return r.Value })
+}
+
+func (e *Evaluation) rival(figure func(*evaluation.Result) float64) (float64, bool) {
 	if e.Original == nil {
 		return 0, false
 	}
 	at := e.Result.MACs
-	macs, v := e.Original.MACs, e.Original.Value
+	macs, v := e.Original.MACs, figure(e.Original.Result)
 	for _, z := range e.Resize {
+		w := figure(z.Result)
 		if at <= macs && at >= z.MACs && macs > z.MACs {
-			return z.Value + (v-z.Value)*float64(at-z.MACs)/float64(macs-z.MACs), true
+			return w + (v-w)*float64(at-z.MACs)/float64(macs-z.MACs), true
 		}
-		macs, v = z.MACs, z.Value
+		macs, v = z.MACs, w
 	}
 	return 0, false
 }

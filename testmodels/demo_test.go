@@ -7,6 +7,7 @@ import (
 	_ "image/png"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -159,4 +160,36 @@ func detected(rows []float64, class int, box [4]float64) bool {
 		}
 	}
 	return false
+}
+
+func TestCalibrationPicturesAreNoValidationPictures(t *testing.T) {
+	names, err := fs.Glob(CalibrationImages(), "*.png")
+	if err != nil || len(names) != 48 {
+		t.Fatalf("%d pictures, want 48: %v", len(names), err)
+	}
+	measured := map[string]bool{}
+	for _, im := range demoAnnotations(t).Images {
+		b, err := fs.ReadFile(DemoImages(), im.FileName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		measured[string(b)] = true
+	}
+	shared := ""
+	for _, name := range names {
+		got, err := fs.ReadFile(CalibrationImages(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if measured[string(got)] {
+			t.Errorf("%s is a validation picture", name)
+		}
+		if shared == "" {
+			shared = corpus(t, "data", "fashion-calib128", "images")
+		}
+		want, err := os.ReadFile(filepath.Join(shared, name))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s differs from the shared one: %v", name, err)
+		}
+	}
 }

@@ -1,187 +1,197 @@
 package main
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/png"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v2"
 
 	"onnxprune"
-	"onnxprune/testmodels"
+	"onnxprune/analysis/allocation"
+	"onnxprune/analysis/importance"
+	"onnxprune/runtime/preprocess"
 )
 
-// The demo prunes the embedded detector as PaddleDetection's documentation prunes its own, and verifies it on
-// pictures that the detector was validated on.
+// The demo prunes the embedded detector to a budget, and by the usual rule to the same MACs.
 const (
-	demoParams   = "yolo_block.0.0.0.conv.weights,yolo_block.0.0.1.conv.weights,yolo_block.0.1.0.conv.weights"
-	demoRatios   = "0.2,0.3,0.4"
-	demoPictures = 4
-	demoSettings = "preprocess.yml"
+	demoTarget  = 0.7
+	demoRatio   = 0.17 // of every weight: what leaves as many MACs
+	demoPicture = "0018.png"
 )
+
+// demoResult is what --json prints.
+type demoResult struct {
+	Tool     string            `json:"tool"`
+	Folder   string            `json:"folder,omitempty"` // where the files are kept; "": they are not
+	Pictures int               `json:"pictures"`         // that everything is measured on
+	Variants []demoVariant     `json:"variants"`
+	Prune    *onnxprune.Report `json:"prune"`
+	Drawn    []string          `json:"drawn"`
+}
+
+type demoVariant struct {
+	Name    string  `json:"name"`
+	MACs    int64   `json:"macs"`
+	Params  int64   `json:"params"`
+	Bytes   int64   `json:"bytes"`
+	AP      float64 `json:"map"`
+	AP50    float64 `json:"map50"`
+	Kept    float64 `json:"kept"` // of the original's mAP, a share
+	Detects string  `json:"still_detects"`
+}
 
 func demo(c *cli.Context, t *terminal) (err error) {
 	args, err := files(c, 0, 1, "demo [FOLDER]")
 	if err != nil {
 		return err
 	}
-	dir := c.Args().First()
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "onnxprune-demo-"); err != nil {
-			return err
-		}
+	dir, kept := c.Args().First(), len(args) > 0
+	if kept {
+		err = os.MkdirAll(dir, 0o777)
+	} else if dir, err = os.MkdirTemp("", "onnxprune-demo-"); err == nil {
 		defer os.RemoveAll(dir)
-	} else if err := os.MkdirAll(dir, 0o777); err != nil {
+	}
+	if err != nil {
 		return &onnxprune.UsageError{Msg: err.Error()}
 	}
-	at := func(name string) string { return filepath.Join(dir, name) }
-	names, err := fs.Glob(testmodels.DemoImages(), "images/*.png")
-	if err != nil {
+	d := demoFolder(dir)
+	if err := d.write(); err != nil {
 		return err
 	}
-	if err := demoFiles(at, names); err != nil {
-		return err
+	r := demoResult{Tool: "onnxprune " + onnxprune.Version, Drawn: []string{}}
+	if kept {
+		r.Folder = dir
 	}
-	in, out := at("detector.onnx"), at("pruned.onnx")
 	quiet := c.Bool("quiet") || c.Bool("json")
-	if !quiet {
-		t.printf("A YOLOv3 detector of clothes, and its validation pictures, are in %s. The command is:\n\n", dir)
-		t.printf("  onnxprune %s %s \\\n    --params %s \\\n    --ratios %s --plan-out %s \\\n    --verify-input image=%s --verify-input im_size=%s\n",
-			in, out, demoParams, demoRatios, at("plan.json"), at("pictures.npy"), at("sizes.npy"))
-	}
-	opt := onnxprune.PruneOptions{PlanOut: at("plan.json")}
-	opt.Params = words([]string{demoParams})
-	if opt.Ratios, err = ratios([]string{demoRatios}); err != nil {
-		return err
-	}
-	opt.Compare.Threads = c.Int("threads")
-	opt.Compare.Inputs = map[string]string{"image": at("pictures.npy"), "im_size": at("sizes.npy")}
-	if err := pruneFile(c, t, in, out, opt); err != nil {
-		return err
-	}
+	stage, step, end := t.progress(quiet)
+	err = r.run(c, d, stage, step)
+	end()
 	switch {
-	case quiet:
-	case len(args) == 0:
-		t.printf("The folder is removed again; onnxprune demo FOLDER keeps the files\n")
-	default:
-		t.printf("\nThe detector was trained elsewhere; how good it is, and what is left of it, is measured on %d pictures by:\n\n", len(names))
-		t.printf("  onnxprune eval %s --against %s \\\n    --data %s --preprocess-file %s\n", out, in, at("val"), at(demoSettings))
+	case err != nil && c.Context.Err() != nil && kept:
+		return interrupted{fmt.Sprintf("interrupted: what was finished is kept in %s", dir)}
+	case err != nil:
+		t.failure(err, quiet)
+		return err
+	case c.Bool("json"):
+		return t.json(r)
+	case !quiet:
+		t.demonstrated(&r, d)
 	}
 	return nil
 }
 
-// demoFiles writes the detector, its inputs, and a data set to measure it on.
-func demoFiles(at func(string) string, names []string) error {
-	err := errors.Join(os.WriteFile(at("detector.onnx"), testmodels.DemoModel(), 0o666), demoData(at, names))
+// run does the whole job on the files of the folder.
+func (r *demoResult) run(c *cli.Context, d demoFolder, stage func(string), step func(done, total int, what string)) error {
+	threads := c.Int("threads")
+	data := onnxprune.Data{Path: d.val(), Preprocess: preprocess.Options{File: d.settings()}}
+	engine := onnxprune.Engine{Threads: threads}
+
+	opt := onnxprune.PruneOptions{Data: data, Engine: engine, PlanOut: d.plan(), Stage: stage}
+	opt.Budget = onnxprune.Budget{Unit: allocation.MACs, Target: demoTarget}
+	opt.Calibration = onnxprune.Calibration{Path: d.calibration(), Preprocess: data.Preprocess}
+	opt.Compare.Threads, opt.Compare.Progress = threads, step
+	var err error
+	if r.Prune, err = onnxprune.Prune(c.Context, d.detector(), d.pruned(), opt); err != nil {
+		return err
+	}
+
+	usual := onnxprune.PruneOptions{Stage: stage}
+	usual.Params, usual.Ratios, usual.Criterion = []string{"*"}, []float64{demoRatio}, importance.L1Norm
+	usual.Compare.Threads, usual.Compare.Progress = threads, step
+	if _, err := onnxprune.Prune(c.Context, d.detector(), d.plain(), usual); err != nil {
+		return err
+	}
+	plain, err := onnxprune.Evaluate(c.Context, d.plain(), onnxprune.EvaluateOptions{Data: data, Engine: engine})
 	if err != nil {
 		return err
 	}
-	var pictures []float32
-	var sizes []int32
-	height, width := 0, 0
-	for _, name := range names[:min(demoPictures, len(names))] {
-		img, err := picture(name)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		height, width = img.Bounds().Dy(), img.Bounds().Dx()
-		pictures = append(pictures, planes(img)...)
-		sizes = append(sizes, int32(height), int32(width))
+	r.compare(plain.Result)
+	if r.Folder == "" {
+		return nil
 	}
-	n := len(sizes) / 2
-	if err := writeArray(at("pictures.npy"), "<f4", pictures, n, 3, height, width); err != nil {
-		return err
-	}
-	return writeArray(at("sizes.npy"), "<i4", sizes, n, 2)
+	return r.draw(c, d)
 }
 
-// demoData writes the pictures with their boxes, and how the detector wants them.
-func demoData(at func(string) string, names []string) error {
-	val := at("val")
-	if err := os.MkdirAll(filepath.Join(val, "images"), 0o777); err != nil {
-		return err
+// compare lists what was measured.
+func (r *demoResult) compare(plain *onnxprune.Measured) {
+	m := r.Prune.Accuracy.Figures
+	r.Pictures = m.Pictures
+	add := func(name string, f onnxprune.Figures) {
+		kept := f.Value / m.Original.Value
+		r.Variants = append(r.Variants, demoVariant{name, f.MACs, f.Params, f.Bytes, f.Value, *f.AP50, kept, verdict(kept)})
 	}
-	for _, name := range names {
-		b, err := fs.ReadFile(testmodels.DemoImages(), name)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(val, filepath.FromSlash(name)), b, 0o666)
-		}
+	add("original", m.Original)
+	add("the usual l1_norm, every layer alike", onnxprune.Figures{MACs: plain.MACs, Params: plain.Params, Bytes: plain.Bytes, Value: plain.COCO.AP, AP50: &plain.COCO.AP50})
+	if s := m.Smaller; s != nil {
+		add("original, with a smaller input", onnxprune.Figures{MACs: s.MACs, Params: m.Original.Params, Bytes: m.Original.Bytes, Value: s.Value, AP50: s.AP50})
+	}
+	if m.Cut != nil {
+		add("onnxprune, before the repair", *m.Cut)
+	}
+	add("onnxprune, repaired", m.Pruned)
+}
+
+// verdict puts what is kept of the mAP into a word.
+func verdict(kept float64) string {
+	switch {
+	case kept >= 0.9:
+		return "yes"
+	case kept >= 0.5:
+		return "less well"
+	case kept >= 0.1:
+		return "hardly"
+	}
+	return "no"
+}
+
+// draw draws what the original, the usual prune and the demo's find in a picture.
+func (r *demoResult) draw(c *cli.Context, d demoFolder) error {
+	for _, f := range []struct{ model, out string }{{d.detector(), "before.png"}, {d.pruned(), "after.png"}, {d.plain(), "after-l1_norm.png"}} {
+		detector, err := onnxprune.NewDetector(f.model, onnxprune.DetectOptions{Preprocess: preprocess.Options{File: d.settings()}})
 		if err != nil {
 			return err
 		}
-	}
-	var meta struct {
-		Classes []string `json:"classes"`
-	}
-	if err := json.Unmarshal(testmodels.DemoMeta(), &meta); err != nil {
-		return err
-	}
-	settings := fmt.Sprintf("# How the detector's pictures were made when it was trained.\nfit: stretch\norder: rgb\nscale: 1/255\nmean: 0.5\nstd: 0.25\nnames: [%s]\n", strings.Join(meta.Classes, ", "))
-	return errors.Join(os.WriteFile(filepath.Join(val, "instances.json"), testmodels.DemoAnnotations(), 0o666), os.WriteFile(at(demoSettings), []byte(settings), 0o666))
-}
-
-func picture(name string) (image.Image, error) {
-	f, err := testmodels.DemoImages().Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	img, _, err := image.Decode(f)
-	return img, err
-}
-
-// planes turns a picture into the detector's input: red, green and blue, each (x/255 - 0.5) / 0.25.
-func planes(img image.Image) []float32 {
-	b := img.Bounds()
-	size := b.Dx() * b.Dy()
-	out := make([]float32, 3*size)
-	for y := range b.Dy() {
-		for x := range b.Dx() {
-			r, g, blue, _ := img.At(b.Min.X+x, b.Min.Y+y).RGBA()
-			for c, v := range []uint32{r, g, blue} {
-				out[c*size+y*b.Dx()+x] = (float32(v>>8)/255 - 0.5) / 0.25
-			}
+		_, err = detector.Draw(c.Context, filepath.Join(d.val(), "images", demoPicture), d.at(f.out))
+		if err = errors.Join(err, detector.Close()); err != nil {
+			return err
 		}
+		r.Drawn = append(r.Drawn, d.at(f.out))
 	}
-	return out
+	return nil
 }
 
-// writeArray writes numbers in NumPy's format, version 1.0: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-func writeArray(path, kind string, data any, shape ...int) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
+// demonstrated prints the table, the proof, and how to do it by hand.
+func (t *terminal) demonstrated(r *demoResult, d demoFolder) {
+	calibration := r.Prune.Calibration.Pictures
+	t.printf("A small YOLOv3 that finds ten kinds of clothes loses %.0f %% of its multiply-accumulates (MACs). It is one command:\n\n", 100*(1-demoTarget))
+	t.printf("  %s\n\n", t.paint(fmt.Sprintf("onnxprune detector.onnx pruned.onnx --target-macs %v --calibrate calibration/ --data val/ --preprocess-file preprocess.yml", demoTarget), text.Bold))
+	t.printf("The widths are chosen, and the weights repaired, on %d pictures without labels; all figures are of %d others.\n", calibration, r.Pictures)
+	t.title("What is left")
+	var rows [][]string
+	for _, v := range r.Variants {
+		rows = append(rows, []string{v.Name, thousands(v.MACs), thousands(v.Params), thousands(v.Bytes), share(v.AP), share(v.AP50), fmt.Sprintf("%.0f %%", 100*v.Kept), v.Detects})
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
-	tuple := ""
-	for _, d := range shape {
-		tuple += fmt.Sprintf("%d, ", d)
+	t.table([]column{{"", false}, {"MACs", true}, {"parameters", true}, {"bytes", true}, {"mAP50-95", true}, {"mAP50", true}, {"kept", true}, {"still detects?", false}}, rows)
+	t.printf("mAP says how well objects are found: 1 is all of them, exactly. \"kept\" is its share of the original's: from 90 %% yes, below 10 %% no.\n")
+	t.printf("A smaller input costs nothing to try, so it is the rival of every prune; its row lies between two sizes that were measured.\n\n")
+	t.printf("Proof: %s: %s\n", t.status(r.Prune.Verification), r.Prune.Verification.Summary)
+	if r.Folder == "" {
+		t.printf("The files are removed again; onnxprune demo FOLDER keeps them, draws what is found, and says how to do each step by hand\n")
+		return
 	}
-	header := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", kind, tuple)
-	for (10+len(header)+1)%64 != 0 {
-		header += " "
+	t.title("By hand")
+	in, with := d.detector(), "--preprocess-file "+d.settings()
+	for _, s := range []struct{ what, command string }{
+		{"prune, prove, repair and measure", fmt.Sprintf("onnxprune %s %s --target-macs %v --calibrate %s \\\n    --data %s %s --plan-out %s", in, d.pruned(), demoTarget, d.calibration(), d.val(), with, d.plan())},
+		{"the usual rule", fmt.Sprintf("onnxprune %s %s --params '*' --ratios %v --criterion %s", in, d.plain(), demoRatio, importance.L1Norm)},
+		{"how good that is, and smaller inputs", fmt.Sprintf("onnxprune eval %s --against %s --data %s %s --baseline resize", d.plain(), in, d.val(), with)},
+		{"prove the file again", fmt.Sprintf("onnxprune verify %s %s --plan %s", in, d.pruned(), d.plan())},
+		{"draw what it finds", fmt.Sprintf("onnxprune run %s %s %s --draw %s", d.pruned(), filepath.Join(d.val(), "images", demoPicture), with, d.at("after.png"))},
+	} {
+		t.printf("# %s\n%s\n", s.what, s.command)
 	}
-	header += "\n"
-	if _, err := io.WriteString(f, "\x93NUMPY\x01\x00"); err != nil {
-		return err
-	}
-	if err := binary.Write(f, binary.LittleEndian, uint16(len(header))); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(f, header); err != nil {
-		return err
-	}
-	return binary.Write(f, binary.LittleEndian, data)
+	t.printf("\nDrawn: %s\n", list(r.Drawn, 3))
 }

@@ -55,7 +55,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return &cli.App{
 		Name:      "onnxprune",
 		Usage:     "remove channels from the convolutions of an ONNX model, with proof",
-		UsageText: "onnxprune IN.onnx OUT.onnx --params NAMES --ratios RATIOS [flags]\nonnxprune COMMAND MODEL [flags]",
+		UsageText: "onnxprune IN.onnx OUT.onnx --target-macs SHARE --calibrate PICTURES [--data FOLDER] [flags]\nonnxprune IN.onnx OUT.onnx --params NAMES --ratios RATIOS [flags]\nonnxprune COMMAND MODEL [flags]",
 		Description: "NAMES are parameters as `onnxprune params MODEL` lists them, or patterns such as 'yolo_block.*.weights'; RATIOS are shares of channels to remove,\n" +
 			"one for each name or one for all. Flags may stand before or after the files.",
 		Writer: stdout, ErrWriter: stderr,
@@ -81,7 +81,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Flags: evalFlags(), Action: func(c *cli.Context) error { return evaluate(c, t) }},
 			{Name: "sensitivity", Usage: "measure what removing channels of single parameters costs; `merge` unites files of curves, `show` prints and draws one",
 				ArgsUsage: "MODEL | merge CURVES… | show CURVES", Flags: sensitivityFlags(), Action: func(c *cli.Context) error { return sensitivityOf(c, t) }},
-			{Name: "demo", Usage: "prune an embedded detector with the classic command, and verify it on pictures", ArgsUsage: "[FOLDER]",
+			{Name: "demo", Usage: "prune an embedded detector to 70 % of its MACs, and measure what that leaves beside the usual ways", ArgsUsage: "[FOLDER]",
 				Flags: demoFlags(), Action: func(c *cli.Context) error { return demo(c, t) }},
 			{Name: "version", Usage: "print the version", Flags: []cli.Flag{jsonFlag()}, Action: func(c *cli.Context) error { return version(c, t) }},
 		},

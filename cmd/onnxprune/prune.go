@@ -68,6 +68,7 @@ func (t *terminal) report(r *onnxprune.Report) {
 	t.figures(r)
 	t.verification(r.Verification)
 	t.repair(r)
+	t.accuracy(r.Accuracy.Figures)
 	if r.Bench != nil {
 		t.bench(r.Bench)
 	}

@@ -9,6 +9,7 @@ import (
 	"onnxprune"
 	"onnxprune/analysis/allocation"
 	"onnxprune/analysis/selection"
+	"onnxprune/runtime/dataset"
 )
 
 // recoveryFlags say how widths are chosen for a budget, and on which pictures the accuracy is kept.
@@ -21,6 +22,8 @@ func recoveryFlags() []cli.Flag {
 		&cli.IntFlag{Name: "calibrate-limit", Usage: "most calibration pictures, evenly spread; 0: 128"},
 		&cli.StringFlag{Name: "statistics", Usage: "read what the layers see from a `FILE`, or write it there"},
 		&cli.StringFlag{Name: "repair", Usage: "auto (least-squares with --calibrate or a target), none, least-squares", Value: onnxprune.RepairAuto},
+		&cli.StringFlag{Name: "data", Usage: "measure original and result on a data set with labels (as eval does), and what a smaller input would give; --annotations and the like are of this one"},
+		&cli.IntFlag{Name: "limit", Usage: "measure on the first `N` pictures of --data alone"},
 	}, feedFlags()...)
 }
 
@@ -32,6 +35,15 @@ func recovery(c *cli.Context, o *onnxprune.PruneOptions) error {
 	}
 	o.Calibration = onnxprune.Calibration{Path: c.String("calibrate"), Limit: c.Int("calibrate-limit"), Statistics: c.String("statistics"),
 		Set: d.Set, Preprocess: d.Preprocess, Head: d.Head}
+	switch d.Path, d.Set.Limit = c.String("data"), c.Int("limit"); {
+	case d.Set.Limit < 0:
+		return &onnxprune.UsageError{Msg: fmt.Sprintf("--limit %d is negative", d.Set.Limit)}
+	case d.Path != "":
+		o.Data, o.Engine.Threads = d, c.Int("threads")
+		o.Calibration.Set = dataset.Options{}
+	case d.Set.Limit > 0:
+		return &onnxprune.UsageError{Msg: "--limit says how many pictures of --data are measured, and --data is not given"}
+	}
 	o.Repair = c.String("repair")
 	if name := c.String("align-for"); name != "" {
 		if c.IsSet("align") {

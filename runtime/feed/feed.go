@@ -26,7 +26,14 @@ type Options struct {
 	Files   map[string]string  // by input name: .npy, .npz, .pb, .png, .jpg, .bmp, .webp
 	Shapes  map[string][]int64 // by input name: extents that the model leaves open; -1 leaves one open still
 	Picture preprocess.Recipe  // what is done to picture files
+	Sample  Sample             // takes the place of chance for the inputs that it has
 	Choice  int                // how what is left open is settled, below Choices: 0 is the usual way, the others are for models that do not run at it
+}
+
+// Sample is what a model is fed in place of chance.
+type Sample struct {
+	Values map[string]value.Value // by input name
+	From   string                 // in words, for the report
 }
 
 // Input is one input, ready to be fed.
@@ -40,7 +47,7 @@ type Input struct {
 // Make returns all inputs that a run of the model needs, in the model's order. Inputs with an initializer keep
 // it, unless a file is given for them. Errors name the input.
 func Make(m *onnxio.Model, opt Options) ([]Input, error) {
-	ins := preprocess.Needed(m, func(name string) bool { return opt.Files[name] != "" })
+	ins := preprocess.Needed(m, func(name string) bool { return opt.Files[name] != "" || opt.Sample.Values[name] != nil })
 	if err := known("file", ins, slices.Sorted(maps.Keys(opt.Files))); err != nil {
 		return nil, err
 	}
@@ -48,6 +55,9 @@ func Make(m *onnxio.Model, opt Options) ([]Input, error) {
 	for i, in := range ins {
 		path, ok := opt.Files[in.Name]
 		if !ok {
+			if v := opt.Sample.Values[in.Name]; v != nil {
+				out[i] = Input{Name: in.Name, Value: v, From: opt.Sample.From}
+			}
 			continue
 		}
 		v, from, err := Read(path, in, fixShape(opt.Shapes[in.Name]), opt.Picture)

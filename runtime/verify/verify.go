@@ -39,6 +39,7 @@ type Options struct {
 	Inputs  map[string]string  // files to take inputs from, by input name: .npy, .npz, .pb, .png, .jpg, .bmp, .webp
 	Shapes  map[string][]int64 // shapes of inputs that the model leaves open
 	Picture preprocess.Recipe  // what is done to picture files
+	Samples []feed.Sample      // in place of random inputs: of run i the sample i, beginning again after the last; Inputs come first
 	Threads int                // 0: all processors
 	RTol    float64            // relative to the range of a slice; 0: DefaultRTol
 	ATol    float64            // absolute, on top
@@ -322,8 +323,11 @@ func common(a, b []string) map[string]bool {
 func (c *comparison) makeInputs(choice int) (sizes string, err error) {
 	c.sets, c.report.Inputs = nil, nil
 	for run := range c.opt.Runs {
-		ins, err := feed.Make(c.reference.model, feed.Options{Seed: c.opt.Seed + uint64(run), Files: c.opt.Inputs,
-			Shapes: c.opt.Shapes, Picture: c.opt.Picture, Choice: choice})
+		opt := feed.Options{Seed: c.opt.Seed + uint64(run), Files: c.opt.Inputs, Shapes: c.opt.Shapes, Picture: c.opt.Picture, Choice: choice}
+		if n := len(c.opt.Samples); n > 0 {
+			opt.Sample = c.opt.Samples[run%n]
+		}
+		ins, err := feed.Make(c.reference.model, opt)
 		if err != nil {
 			return "", err
 		}
