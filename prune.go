@@ -75,7 +75,7 @@ func Prune(ctx context.Context, in, out string, opt PruneOptions) (*Report, erro
 		{"weights", p.weigh, !o.Budget.set()},
 		{"select", p.choose, false},
 		{"rewrite", p.rewrite, false},
-		{"way back", p.wayBack, opt.DryRun || opt.Verify == VerifyOff},
+		{"way back", p.wayBack, opt.InputSize == nil && opt.PlanIn == "" || opt.DryRun || opt.Verify == VerifyOff},
 		{"prove", p.prove, opt.DryRun || opt.Verify == VerifyOff},
 		{"verify", p.verify, opt.DryRun || opt.Verify == VerifyOff},
 		{"repair", p.repair, opt.DryRun || !o.repairs()},
