@@ -103,9 +103,10 @@ func (n *Network) nearest(name string) string {
 func (n *explainer) explainParam(name string, p *channels.Param) (*Explanation, error) {
 	e := &Explanation{Name: name, Is: fmt.Sprintf("%s%s, the weight of %s", n.Shapes.Of(p.Value).Elem, dims(p.Shape), layers(p.Nodes)), about: p.Name}
 	switch {
-	case p.Used != nil && name == p.Used.Value.FullName():
+	case p.Used == nil || p.Used.Value.FullName() == p.Name: // it is the weight itself
+	case name == p.Used.Value.FullName():
 		e.Is += fmt.Sprintf(", computed in the graph from %s and other constants", p.Name)
-	case p.Used != nil:
+	default:
 		e.Is += fmt.Sprintf(", which reads it as %q, computed in the graph from constants", p.Used.Value.FullName())
 	}
 	ax := n.axis(p.Axis, n.outputs(p), p.IDs, p.Value)

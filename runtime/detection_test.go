@@ -6,12 +6,19 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	_ "image/jpeg" // decodes the pictures
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"golang.org/x/image/draw"
 
 	"onnxprune/onnxio"
 	"onnxprune/runtime"
@@ -150,8 +157,15 @@ func cocoPictures(t *testing.T) []string {
 }
 
 func pictureInputs(t *testing.T, m *onnxio.Model, name, picture string) map[string]value.Value {
+	t.Helper()
+	side := 0
+	for _, in := range m.Graph.Inputs {
+		if in.Name == "images" {
+			side = int(in.Type.Shape[3].Value)
+		}
+	}
 	ins, err := feed.Make(m, feed.Options{
-		Files:   map[string]string{"images": picture},
+		Files:   map[string]string{"images": canvas(t, picture, side)},
 		Picture: preprocess.Recipe{Fit: preprocess.Letterbox, Fill: 114},
 	})
 	if err != nil {
@@ -164,6 +178,40 @@ func pictureInputs(t *testing.T, m *onnxio.Model, name, picture string) map[stri
 		}
 	}
 	return in
+}
+
+// canvas letterboxes a picture by the means of x/image and returns the file that holds it. So the runtimes are compared on the same pixels, whatever
+// package preprocess makes of a picture.
+func canvas(t *testing.T, picture string, side int) string {
+	t.Helper()
+	f, err := os.Open(picture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	img, _, err := image.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, h, size := side, side, img.Bounds().Size()
+	if size.X > size.Y {
+		h = (size.Y*side + size.X/2) / size.X
+	} else {
+		w = (size.X*side + size.Y/2) / size.Y
+	}
+	out := image.NewRGBA(image.Rect(0, 0, side, side))
+	draw.Draw(out, out.Bounds(), image.NewUniform(color.Gray{114}), image.Point{}, draw.Src)
+	at := image.Pt((side-w)/2, (side-h)/2)
+	draw.BiLinear.Scale(out, image.Rectangle{at, at.Add(image.Pt(w, h))}, img, img.Bounds(), draw.Over, nil)
+	file := filepath.Join(t.TempDir(), "canvas.png")
+	to, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(png.Encode(to, out), to.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func tensorsOf(values map[string]value.Value) map[string]*value.Tensor {
