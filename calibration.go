@@ -4,12 +4,10 @@ package onnxprune
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"onnxprune/onnxio"
 	"onnxprune/runtime"
@@ -27,6 +25,7 @@ type Calibration struct {
 	Path       string          // folder of pictures, data set (its labels are not read), .npy or .npz; "": none is named
 	Limit      int             // most pictures, evenly spread over what there is; 0: 128
 	Set        dataset.Options // its format, and where its parts are
+	Family     string          // of models that it belongs to: how it is fed and read; "": told by the model
 	Preprocess preprocess.Options
 	Head       heads.Options
 	Statistics string // file of statistics: read where it is there, else written; "": none
@@ -53,7 +52,6 @@ type CalibrationReport struct {
 // sampled is a calibration set in memory.
 type sampled struct {
 	items  []*dataset.Item
-	known  *heads.Head // nil where the outputs are not understood
 	head   *heads.Head // the same, nil where it detects nothing
 	found  [][]detection.Detection
 	report CalibrationReport
@@ -124,42 +122,23 @@ func sample(ctx context.Context, m *onnxio.Model, c Calibration, shapes map[stri
 
 // prepare decides how pictures become the model's inputs, and finds how its detections are read: that may say how it is fed.
 func (s *sampled) prepare(ctx context.Context, m *onnxio.Model, set *dataset.Set, c Calibration, shapes map[string][]int64) (*preprocess.Preprocessor, error) {
-	if set.Format == dataset.Tensors {
-		return nil, nil
-	}
 	feed := c.Preprocess
 	feed.Shapes = shapes
-	prepare := func() (*preprocess.Preprocessor, error) {
-		d, err := preprocess.Decide(m, m.Path, feed)
-		var p *preprocess.Preprocessor
-		if err == nil {
-			p, err = preprocess.New(m, d)
-		}
-		var wrong *preprocess.ModelError
-		if errors.As(err, &wrong) {
-			return nil, &ModelError{m.Path, err}
-		}
-		return p, err
-	}
-	p, err := prepare()
-	if err != nil {
+	p, err := newPipeline(m, c.Family, feed, c.Head, set.Format == dataset.Tensors)
+	if err != nil || p.prepare == nil {
 		return nil, err
 	}
-	for item, err := range set.Load(p, dataset.LoadOptions{Workers: 1}).All(ctx) {
+	for item, err := range set.Load(p.prepare, dataset.LoadOptions{Workers: 1}).All(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		s.findHead(ctx, m, p.Decision(), c, item.Inputs)
-		break
-	}
-	if s.known != nil && p.Decision().Profile == "" {
-		feed.Head = s.known.Name
-		if p, err = prepare(); err != nil {
+		if err := s.findHead(ctx, m, p, item); err != nil {
 			return nil, err
 		}
+		break
 	}
-	s.notes = append(s.notes, p.Decision().Notes...)
-	return p, nil
+	s.notes = append(s.notes, p.decision().Notes...)
+	return p.prepare, nil
 }
 
 // spread picks up to n samples, evenly.
@@ -203,34 +182,26 @@ func (s *sampled) load(ctx context.Context, set *dataset.Set, prepare *preproces
 
 // findHead finds how the model's outputs are read, so that rows can be drawn where the objects are. A model without a head that is
 // known is calibrated all over the picture.
-func (s *sampled) findHead(ctx context.Context, m *onnxio.Model, d *preprocess.Decision, c Calibration, inputs map[string]value.Value) {
-	opt := c.Head
-	opt.PictureSizes = true
-	if opt.Classes == 0 {
-		opt.Classes = len(d.Classes)
-	}
-	opt.Width, opt.Height = d.Recipe.Width, d.Recipe.Height
+func (s *sampled) findHead(ctx context.Context, m *onnxio.Model, p *pipeline, item *dataset.Item) error {
 	session, err := runtime.Compile(m, runtime.Options{Engine: runtime.Walk})
 	if err != nil {
-		return // whoever collects statistics says so
+		return nil // whoever collects statistics says so
 	}
 	defer session.Close()
-	outputs, err := session.Run(ctx, inputs)
+	outputs, err := session.Run(ctx, item.Inputs)
 	if err != nil {
-		return
+		return nil
 	}
-	head, err := heads.Find(m, outputs, opt)
-	if err != nil && opt.Profile == "" && slices.Contains(heads.Profiles(), d.Profile) {
-		opt.Profile = d.Profile
-		head, err = heads.Find(m, outputs, opt)
-	}
+	head, err := p.head(m, outputs, item.Placement)
 	if err != nil {
 		s.notes = append(s.notes, "rows are drawn all over the pictures, since the model's head is not known: "+Line(err))
-		return
+		return nil
 	}
-	if s.known = head; head.Task == heads.Detection {
+	if head.Task == heads.Detection {
 		s.head, s.report.Head = head, head.Name
 	}
+	_, err = p.learn(head)
+	return err
 }
 
 // leastScore is the score from which a detection counts.

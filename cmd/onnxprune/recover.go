@@ -34,7 +34,7 @@ func recovery(c *cli.Context, o *onnxprune.PruneOptions) error {
 		return err
 	}
 	o.Calibration = onnxprune.Calibration{Path: c.String("calibrate"), Limit: c.Int("calibrate-limit"), Statistics: c.String("statistics"),
-		Set: d.Set, Preprocess: d.Preprocess, Head: d.Head}
+		Set: d.Set, Family: d.Family, Preprocess: d.Preprocess, Head: d.Head}
 	switch d.Path, d.Set.Limit = c.String("data"), c.Int("limit"); {
 	case d.Set.Limit < 0:
 		return &onnxprune.UsageError{Msg: fmt.Sprintf("--limit %d is negative", d.Set.Limit)}
