@@ -41,7 +41,7 @@ func (c *comparison) decide() {
 		r.Decided = "all outputs are empty or zero with these inputs, and so is all that leads to them, so nothing is proven: give real ones"
 	case len(jumped) > 0:
 		r.Pass = true
-		r.Decided = fmt.Sprintf("decided node by node: on equal inputs every node gives equal values (%s); the outputs of whole runs differ only because near-equal values were picked or rounded differently behind %s%s%s",
+		r.Decided = fmt.Sprintf("decided node by node: on equal inputs every node gives equal values (%s); the outputs of whole runs differ only by rounding, and by near-equal values that were picked or rounded differently behind %s%s%s",
 			inside, s.named(), c.rowsFound(), c.notRun())
 	default:
 		r.Pass = true
