@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"onnxprune/onnxio"
@@ -129,6 +130,15 @@ func (g *gauge) rawOutputs(m *onnxio.Model) []string {
 	return out
 }
 
+// openSize says what to do about a model that does not run on a picture of its own size, "" where the size is said.
+func (g *gauge) openSize() string {
+	d := g.pipeline.decision()
+	if d == nil || slices.ContainsFunc(d.Settings, func(s preprocess.Setting) bool { return s.Key == "size" && s.Source != preprocess.FromDefault }) {
+		return ""
+	}
+	return "; the model leaves the size of its pictures open, and this one was fed as it is: say the size, as --family yolov5 or --preprocess size=640x640,letterbox"
+}
+
 // firstOutputs runs the model on the first picture.
 func (g *gauge) firstOutputs(ctx context.Context, m *onnxio.Model) (inputs, detection.Placement, error) {
 	var none detection.Placement
@@ -143,7 +153,7 @@ func (g *gauge) firstOutputs(ctx context.Context, m *onnxio.Model) (inputs, dete
 		}
 		out, err := s.Run(ctx, chosen(s, item.Inputs))
 		if err != nil {
-			return nil, none, &ModelError{m.Path, fmt.Errorf("%s: %w", item.Sample.Name, err)}
+			return nil, none, &ModelError{m.Path, fmt.Errorf("%s: %w%s", item.Sample.Name, err, g.openSize())}
 		}
 		return out, item.Placement, nil
 	}

@@ -2,11 +2,18 @@ package onnxprune_test
 
 import (
 	"encoding/json"
+	"errors"
+	"image"
+	"image/png"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
+
+	"onnxprune/onnxio"
+	"onnxprune/testmodels"
 
 	"onnxprune"
 )
@@ -124,4 +131,34 @@ func absolute(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// A model whose branches meet only where height and width are even, fed a picture of odd height.
+func TestAnOpenSizeThatDoesNotRunIsToBeSaid(t *testing.T) {
+	dir := t.TempDir()
+	b := testmodels.New(17)
+	x := b.Input("x", onnxio.Float, 1, 3, "height", "width")
+	half := b.Node("MaxPool", []string{x}, testmodels.Attrs{"kernel_shape": []int64{2, 2}, "strides": []int64{2, 2}})
+	scales := b.Const([]float32{1, 1, 2, 2})
+	b.NodeTo("Add", []string{x, b.Node("Resize", []string{half, "", scales}, testmodels.Attrs{"mode": "nearest"})}, []string{"y"})
+	b.Output("y", onnxio.Float, 1, 3, "height", "width")
+	model := filepath.Join(dir, "open.onnx")
+	if err := b.Save(model); err != nil {
+		t.Fatal(err)
+	}
+	pictures := filepath.Join(dir, "pictures")
+	if err := os.Mkdir(pictures, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filepath.Join(pictures, "odd.png"))
+	if err == nil {
+		err = errors.Join(png.Encode(f, image.NewRGBA(image.Rect(0, 0, 16, 13))), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = onnxprune.Evaluate(t.Context(), model, onnxprune.EvaluateOptions{Data: onnxprune.Data{Path: pictures}})
+	if err == nil || onnxprune.ExitCode(err) != onnxprune.ExitUnreadable || !strings.Contains(err.Error(), "leaves the size of its pictures open") || !strings.Contains(err.Error(), "odd.png") {
+		t.Errorf("%v", err)
+	}
 }
