@@ -37,11 +37,12 @@ var seeds = []uint64{
 	844, 858, 943, // a zero point of DynamicQuantizeMatMul that was left out
 	6583,                             // a scalar C of Gemm beside one column
 	5174, 11006, 12232, 13764, 13994, // a count of elements with an open batch
-	23377,   // two versions of ai.onnx.ml
-	1004287, // nothing is cut but a weight that is worked out
-	1000237, // two calls of one function, both worked out in part
-	20276,   // channels that only a weight that is worked out holds
-	23069,   // a convolution that is left with one input channel: another kernel, and another order of sums
+	23377,          // two versions of ai.onnx.ml
+	1004287,        // nothing is cut but a weight that is worked out
+	1000237,        // two calls of one function, both worked out in part
+	20276,          // channels that only a weight that is worked out holds
+	806485, 810002, // channels that a grouped convolution splits in one way and a GroupNormalization in another
+	23069, // a convolution that is left with one input channel: another kernel, and another order of sums
 }
 
 // TestRandomGraphsEqualTheirMaskedTwins prunes graphs that are drawn at random. ONNXPRUNE_RANDOM=100000 sets how many,

@@ -98,7 +98,7 @@ type Set struct {
 	pin       []*Reason // by root
 	arrays    []*Array
 	Links     []*Link
-	products  map[ID]*Link // by first product atom
+	products  map[ID][]*Link // by first product atom; one axis can be split in several ways
 	paired    map[[2]*Array]bool
 	Couplings []Coupling
 	marks     []int32 // by class, while links are weighed
@@ -107,7 +107,7 @@ type Set struct {
 
 // NewSet returns an empty set with room for about n atoms.
 func NewSet(n int) *Set {
-	return &Set{parent: make([]ID, 0, n), pin: make([]*Reason, 0, n), products: map[ID]*Link{}, paired: map[[2]*Array]bool{}}
+	return &Set{parent: make([]ID, 0, n), pin: make([]*Reason, 0, n), products: map[ID][]*Link{}, paired: map[[2]*Array]bool{}}
 }
 
 // Len returns the number of atoms.

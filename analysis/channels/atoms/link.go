@@ -30,8 +30,8 @@ func (s *Set) Split(a Axis, sizes []int, n *graph.Node) []Axis {
 	for _, r := range relevant {
 		dims = append(dims, sizes[r])
 	}
-	l := s.products[product[0]]
-	if l == nil || !slices.Equal(l.Product, product) || !slices.Equal(l.Sizes(), dims) {
+	l := s.linked(product, dims)
+	if l == nil {
 		factors := make([]*Array, len(dims))
 		for i, d := range dims {
 			factors[i] = s.New(d)
@@ -165,10 +165,18 @@ func (s *Set) link(product []ID, factors []*Array, n *graph.Node) *Link {
 		l.Factors = append(l.Factors, f)
 	}
 	s.Links = append(s.Links, l)
-	if s.products[product[0]] == nil {
-		s.products[product[0]] = l
-	}
+	s.products[product[0]] = append(s.products[product[0]], l)
 	return l
+}
+
+// linked returns the link that splits a product into factors of these sizes, nil where there is none yet.
+func (s *Set) linked(product []ID, sizes []int) *Link {
+	for _, l := range s.products[product[0]] {
+		if slices.Equal(l.Product, product) && slices.Equal(l.Sizes(), sizes) {
+			return l
+		}
+	}
+	return nil
 }
 
 // restored returns the product of a link whose factors are all here, permuted to their order here; nil where they
