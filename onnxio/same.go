@@ -84,3 +84,22 @@ func (t *Tensor) Pieces(emit func([]byte) error) error {
 	}
 	return emit(raw)
 }
+
+// SameElements reports whether two tensors have the same type, shape and elements, however these are stored. Names do not matter; nil is the
+// same as nil alone, and what can not be read is the same as nothing else.
+func SameElements(a, b *Tensor) bool {
+	if a == nil || b == nil || a == b {
+		return a == b
+	}
+	if a.DataType != b.DataType || !slices.Equal(a.Dims, b.Dims) {
+		return false
+	}
+	if a.DataType == String {
+		x, err1 := a.Strings()
+		y, err2 := b.Strings()
+		return err1 == nil && err2 == nil && slices.Equal(x, y)
+	}
+	x, err1 := a.Raw()
+	y, err2 := b.Raw()
+	return err1 == nil && err2 == nil && bytes.Equal(x, y)
+}

@@ -68,28 +68,11 @@ func (c *comparison) constants(original, pruned *onnxio.Graph) {
 		c.same[in.Name], c.fed[in.Name] = true, true
 	}
 	for _, t := range pruned.Initializers {
-		c.same[t.Name], c.fed[t.Name] = equalTensors(tensors[t.Name], t), false
+		c.same[t.Name], c.fed[t.Name] = onnxio.SameElements(tensors[t.Name], t), false
 	}
 	for _, t := range pruned.Sparse {
 		c.same[t.Name()], c.fed[t.Name()] = false, false
 	}
-}
-
-func equalTensors(a, b *onnxio.Tensor) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	if a.DataType != b.DataType || !slices.Equal(a.Dims, b.Dims) {
-		return false
-	}
-	if a.DataType == onnxio.String {
-		x, err1 := a.Strings()
-		y, err2 := b.Strings()
-		return err1 == nil && err2 == nil && slices.Equal(x, y)
-	}
-	x, err1 := a.Raw()
-	y, err2 := b.Raw()
-	return err1 == nil && err2 == nil && bytes.Equal(x, y)
 }
 
 func (c *comparison) equal(n *onnxio.Node) bool {
@@ -118,7 +101,7 @@ func equalAttributes(a, b *onnxio.Attribute) bool {
 	return a != nil && a.Type == b.Type && a.Graph == nil && b.Graph == nil && a.Graphs == nil && b.Graphs == nil && a.Sparse == nil && b.Sparse == nil &&
 		a.Tensors == nil && b.Tensors == nil && a.TP == nil && b.TP == nil && a.RefName == b.RefName &&
 		a.F == b.F && a.I == b.I && bytes.Equal(a.S, b.S) && slices.Equal(a.Floats, b.Floats) && slices.Equal(a.Ints, b.Ints) &&
-		slices.EqualFunc(a.Strings, b.Strings, bytes.Equal) && equalTensors(a.Tensor, b.Tensor)
+		slices.EqualFunc(a.Strings, b.Strings, bytes.Equal) && onnxio.SameElements(a.Tensor, b.Tensor)
 }
 
 // captured lists the names that the bodies of a node read, their own among them.

@@ -8,8 +8,8 @@ import (
 	"onnxprune/analysis/graph"
 )
 
-// Removed returns the classes of channels that a plan for the analysed model removes: those whose slices its tensors lose, and the values that
-// it stores, and those that masks of activations name. A plan that does not fit the model is an error that names the tensor.
+// Removed returns the classes of channels that a plan for the analysed model removes: those whose slices its tensors or the values that it
+// stores lose, and those that masks of activations name. A plan that does not fit the model is an error that names the tensor.
 func Removed(a *channels.Analysis, p *Plan) (map[atoms.ID]bool, error) {
 	sources := map[string][]*atoms.Source{}
 	for _, arr := range a.State.Set.Arrays() {
